@@ -1,0 +1,177 @@
+"""One attempt: the model writes, Python runs what it asks for, until an answer, a limit or the deadline."""
+
+import asyncio
+import contextlib
+import hashlib
+import math
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import monotonic
+from typing import Literal
+
+from solver.answer import extract_answer
+from solver.chat import ChatFormat, Tokenizer
+from solver.competition import Competition
+from solver.config import SolverConfig
+from solver.engine import Engine
+from solver.errors import PromptTooLongError
+from solver.sandbox import PythonSession, SandboxPool
+from solver.status import AttemptStatus
+from solver.types import Attempt, Deadline, ExecutionResult, FinishReason, Mode, Problem, SamplingParams, StopReason
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every attempt of a run works with."""
+
+    config: SolverConfig
+    competition: Competition
+    engine: Engine
+    tokenizer: Tokenizer
+    chat: ChatFormat
+    sandbox: SandboxPool
+    max_model_len: int
+    process_start: float
+    """On the monotonic clock."""
+
+
+def turn_seed(run_seed: int, problem_id: str, attempt: int, turn: int) -> int:
+    """The seed of one turn: different for every problem, attempt and turn, the same in every run with `run_seed`."""
+    name = f"{run_seed}/{problem_id}/{attempt}/{turn}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=6).digest())
+
+
+def attempt_mode(index: int, tir_share: float) -> Mode:
+    """The modes of a problem's attempts, spread evenly so that any first few hold the same share."""
+    return "tir" if int((index + 1) * tir_share + 1e-9) > int(index * tir_share + 1e-9) else "cot"
+
+
+class AttemptRun:
+    """An attempt while it runs. `run` makes it; `record` is what there is of it at any moment."""
+
+    def __init__(self, problem: Problem, index: int, deadline: Deadline, tools: Tools, status: AttemptStatus) -> None:
+        self.problem, self.index = problem, index
+        self._deadline, self._tools, self._status = deadline, tools, status
+        self._mode = attempt_mode(index, tools.config.attempts.tir_share)
+        self._prompt = tools.chat.prompt(problem, self._mode)
+        self._tokens: list[int] = []
+        """Everything after the prompt, as the model sees it."""
+        self._text = tools.tokenizer.stream()
+        self._tail = ""
+        self._num_tool_tokens = 0
+        self._executions: list[ExecutionResult] = []
+        self._turn_seeds = [turn_seed(tools.config.seed, problem.id, index, 0)]
+        self._answer: int | None = None
+        self._began = monotonic()
+
+    async def run(self) -> Attempt:
+        """Make the attempt. Ends by itself at the deadline; cancelled, it aborts what runs in engine and sandbox.
+
+        Raises:
+            EngineError: the engine has failed; no attempt of this run can go on.
+        """
+        stop_reason: StopReason = "deadline"
+        when = None if math.isinf(self._deadline.at) else self._deadline.at
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(when), self._tools.sandbox.session(self._turn_seeds[0]) as session:
+                stop_reason = await self._converse(session)
+        self._answer = self._final_answer()
+        return self.record(stop_reason)
+
+    def record(self, stop_reason: StopReason, error: str | None = None) -> Attempt:
+        return Attempt(
+            problem_id=self.problem.id,
+            index=self.index,
+            seed=self._turn_seeds[0],
+            mode=self._mode,
+            answer=self._answer,
+            stop_reason=stop_reason,
+            text=self._tools.tokenizer.decode(self._tokens),
+            num_prompt_tokens=len(self._prompt),
+            num_tokens=len(self._tokens) - self._num_tool_tokens,
+            num_tool_tokens=self._num_tool_tokens,
+            executions=tuple(self._executions),
+            started=self._began - self._tools.process_start,
+            seconds=monotonic() - self._began,
+            turn_seeds=tuple(self._turn_seeds),
+            error=error,
+        )
+
+    async def _converse(self, session: PythonSession) -> StopReason:
+        chat, calls_left = self._tools.chat, self._tools.config.chat.max_code_calls
+        while (params := self._turn_params(calls_left)) is not None:
+            turn_start = len(self._tokens)
+            finish = await self._write(params)
+            code = chat.code_call(self._tokens[turn_start:]) if params.stop else None
+            if finish == "answered" or code is None:
+                return self._stop_reason(finish)
+            calls_left -= 1
+            result = await self._execute(session, code)
+            self._append_result(chat.code_result(result, calls_left))
+        return "max_tokens"
+
+    def _turn_params(self, calls_left: int) -> SamplingParams | None:
+        """How the next turn is sampled, or None where no token is left for it."""
+        config, turn = self._tools.config, len(self._executions)
+        room = self._tools.max_model_len - len(self._prompt)
+        max_tokens = min(config.attempts.max_tokens, room) - len(self._tokens)
+        if turn == len(self._turn_seeds):
+            self._turn_seeds.append(turn_seed(config.seed, self.problem.id, self.index, turn))
+        if max_tokens <= 0:
+            return None
+        return SamplingParams(
+            max_tokens=max_tokens,
+            **config.sampling.model_dump(),
+            seed=self._turn_seeds[turn],
+            stop=self._tools.chat.stop_strings(self._mode, calls_left),
+            stop_token_ids=self._tools.chat.stop_token_ids,
+        )
+
+    async def _write(self, params: SamplingParams) -> FinishReason | Literal["answered"]:
+        """The model's turn. answered: its answer stands, and what it would write after that is not wanted."""
+        finish: FinishReason = "length"
+        try:
+            turn = self._tools.engine.generate(self._prompt + self._tokens, params)
+            async with aclosing(turn) as completions:
+                async for completion in completions:
+                    self._tokens += completion.token_ids
+                    self._status.num_tokens += len(completion.token_ids)
+                    finish = completion.finish_reason or finish
+                    if self._may_have_answered(completion.token_ids) and self._final_answer() is not None:
+                        return "answered"
+        except PromptTooLongError:
+            return "length"
+        return finish
+
+    def _may_have_answered(self, new_tokens: tuple[int, ...]) -> bool:
+        """Whether the new tokens closed a brace after a box; a cheap test, so that the whole text is seldom read."""
+        if not self._tools.config.attempts.stop_at_answer:
+            return False
+        new_text = self._text.feed(new_tokens)
+        text = self._tail + new_text
+        self._tail = text[-200:]
+        return "}" in new_text and "box" in text
+
+    def _final_answer(self) -> int | None:
+        return extract_answer(self._tools.chat.final_text(self._tokens), self._tools.competition)
+
+    def _stop_reason(self, finish: FinishReason | Literal["answered"]) -> StopReason:
+        if finish == "answered" or self._final_answer() is not None:
+            return "answered"
+        return "ended" if finish == "stop" else "max_tokens"
+
+    async def _execute(self, session: PythonSession, code: str) -> ExecutionResult:
+        seconds = min(self._tools.config.sandbox.timeout_seconds, self._deadline.remaining())
+        self._status.running_code = True
+        try:
+            result = await session.run(code, timeout_seconds=seconds)
+        finally:
+            self._status.running_code = False
+        self._executions.append(result)
+        return result
+
+    def _append_result(self, tokens: list[int]) -> None:
+        self._tokens += tokens
+        self._num_tool_tokens += len(tokens)
+        self._text.feed(tokens)
+        self._tail = ""

@@ -1,0 +1,143 @@
+"""The command line: parses, calls the library, sets the exit code. Data to standard output or files, the rest to
+standard error. Nothing heavy is imported before a command needs it.
+
+Exit codes: 0 done; 1 an error, told in one line; 2 usage; 130 interrupted.
+"""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from solver.errors import SolverError, UsageError
+
+app = typer.Typer(
+    name="solver",
+    help="Solve answer-only mathematics contests offline: many attempts, their Python, a vote, a clock.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class EngineChoice(StrEnum):
+    AUTO = "auto"
+    VLLM = "vllm"
+    TRANSFORMERS = "transformers"
+    SCRIPTED = "scripted"
+
+
+@app.command()
+def solve(
+    problems: Annotated[Path, typer.Argument(help="CSV or Parquet with id, problem and, if known, answer.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the answers go (.csv or .parquet).")] = Path(
+        "submission.csv"
+    ),
+    preset: Annotated[str | None, typer.Option(help="A shipped configuration; the default is miniature.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
+    engine: Annotated[EngineChoice | None, typer.Option(help="What samples the tokens.")] = None,
+    competition: Annotated[
+        str | None, typer.Option(help="open, aimo-1, aimo-2 or aimo-3: the allowed answers.")
+    ] = None,
+    time_limit: Annotated[str | None, typer.Option(help="From process start, like 4h50m, 10m or 90s.")] = None,
+    attempts: Annotated[int | None, typer.Option(help="Attempts at each problem.")] = None,
+    concurrent_problems: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="Problems in flight at once; auto fills the engine.")
+    ] = None,
+    one_by_one: Annotated[
+        bool, typer.Option("--one-by-one", help="One problem after another, as in a contest.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the whole run.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="Where every attempt is recorded; the default is beside the output.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run that the journal records.")] = False,
+    summary: Annotated[Path | None, typer.Option(help="Write the run's numbers as JSON.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, such as sampling.top_p=0.9.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines even on a terminal.")] = False,
+) -> None:
+    """Solve a file of problems and write the answers.
+
+    Example: python -m solver solve problems.csv -o submission.csv --time-limit 30m
+    """
+    from solver.config import load_config
+    from solver.run import RunOptions, process_start_time, run
+    from solver.summary import summary_lines
+
+    if preset is not None and config is not None:
+        raise UsageError("--preset and --config: give one of them")
+    if one_by_one and concurrent_problems is not None:
+        raise UsageError("--one-by-one and --concurrent-problems: give one of them")
+    if preset is None and engine is EngineChoice.SCRIPTED:
+        preset = "scripted"  # the miniature's limits count tokens of a real tokenizer
+    flags: dict[str, Any] = {
+        "engine.model": model,
+        "engine.name": engine and engine.value,
+        "competition": competition,
+        "budget.time_limit_seconds": time_limit,
+        "attempts.num_attempts": attempts,
+        "concurrent_problems": 1 if one_by_one else concurrent_problems,
+        "seed": seed,
+    }
+    resolved = load_config(preset, config, settings or (), {k: v for k, v in flags.items() if v is not None})
+    result = run(RunOptions(problems, output, journal, resume, summary, plain), resolved, process_start_time())
+    for line in summary_lines(result.summary):
+        print(line)
+    print(f"wrote {len(result.predictions)} answers to {output}")
+    if result.error is not None:
+        print(f"error: {result.error}; answers so far are written, --resume continues", file=sys.stderr)
+    elif result.ended == "interrupted":
+        print("interrupted: answers so far are written, --resume continues", file=sys.stderr)
+    elif result.summary["decided_by"].get("fallback") == len(result.predictions):
+        print("warning: every answer is the fallback; nothing was solved", file=sys.stderr)
+    _leave(result.exit_code, at_once=result.is_stuck)
+
+
+@app.command()
+def score(
+    submission: Annotated[Path, typer.Argument(help="A file with id and answer.")],
+    reference: Annotated[Path, typer.Argument(help="A file with id and the right answer.")],
+) -> None:
+    """Compare a submission with a file of right answers."""
+    from solver.problem import read_answers
+    from solver.summary import score_answers
+
+    expected = read_answers(reference)
+    right, missing = score_answers(read_answers(submission), expected)
+    print(f"score {right}/{len(expected)}")
+    if missing:
+        print(f"warning: {missing} ids of {reference} have no row in {submission}", file=sys.stderr)
+
+
+def main() -> NoReturn:
+    from typer.exceptions import TyperException
+
+    try:
+        code = app(standalone_mode=False)
+        _leave(code if isinstance(code, int) else 0)
+    except TyperException as error:
+        _fail(error.format_message().replace("\n", " "), 2)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted before anything was solved", 130)
+    except SolverError as error:
+        _fail(str(error), error.exit_code)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    _leave(exit_code)
+
+
+def _leave(exit_code: int, *, at_once: bool = False) -> NoReturn:
+    if at_once:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    sys.exit(exit_code)

@@ -1,0 +1,67 @@
+"""The contract of an engine, and which one a configuration means."""
+
+from collections.abc import AsyncGenerator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, Protocol
+
+from solver.config import EngineConfig
+from solver.errors import EngineError
+from solver.types import Completion, EngineInfo, SamplingParams
+
+RealEngineName = Literal["vllm", "transformers", "scripted"]
+
+
+class Engine(Protocol):
+    """Samples tokens for many attempts at once."""
+
+    async def start(self) -> EngineInfo:
+        """Load the model. Raises EngineError."""
+
+    def generate(self, prompt: list[int], params: SamplingParams) -> AsyncGenerator[Completion, None]:
+        """One turn: what is sampled, as it comes; the last `Completion` has a `finish_reason`.
+
+        Closing the iterator (or cancelling who awaits it) aborts the request in the engine. The tokens that complete a
+        stop are part of the output, and nothing after them. Raises PromptTooLongError before the first token, or
+        EngineError when the engine has failed.
+        """
+
+    async def close(self) -> None:
+        """Free the model. May be called twice, and before `start` has ended."""
+
+
+def engine_name(config: EngineConfig) -> RealEngineName:
+    """The engine that `auto` stands for on this machine."""
+    if config.name != "auto":
+        return config.name
+    return "vllm" if find_spec("vllm") is not None else "transformers"
+
+
+def require_engine(config: EngineConfig) -> None:
+    """Raises EngineError where the engine's package is not installed."""
+    name = engine_name(config)
+    if name in _REMEDY and find_spec(name) is None:
+        raise EngineError(f"the engine {name} is not installed: {_REMEDY[name]}")
+
+
+def build_engine(config: EngineConfig, model: Path | None) -> Engine:
+    """The engine, not started; `model` is its folder (None for the scripted engine alone)."""
+    require_engine(config)
+    name = engine_name(config)
+    if name == "scripted" or model is None:
+        from solver.engine.scripted import ScriptedEngine
+
+        return ScriptedEngine(config)
+    if name == "vllm":
+        from solver.engine.vllm import VllmEngine
+
+        return VllmEngine(config, model)
+    from solver.engine.transformers import TransformersEngine
+
+    return TransformersEngine(config, model)
+
+
+_REMEDY = {
+    "vllm": "run `make setup` (CPU), `pip install -c constraints.txt .[vllm]` (CUDA), or choose --engine transformers",
+    "transformers": "run `make setup`, or `pip install -c constraints.txt .[cpu]`",
+}

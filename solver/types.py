@@ -1,0 +1,172 @@
+"""The nouns, in the order in which a problem meets them. Standard library only.
+
+Times are seconds. `Deadline.at` is on the monotonic clock (`time.monotonic()`, which is also asyncio's `loop.time()`);
+`Attempt.started` counts from the start of the process.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+Mode = Literal["cot", "tir"]
+"""How an attempt works: chain of thought alone, or tool-integrated reasoning (the model may run Python)."""
+
+StopReason = Literal["answered", "ended", "max_tokens", "deadline", "cancelled", "error"]
+"""Why an attempt ended. answered: a boxed answer. ended: the model closed its turn without one. max_tokens: its own
+token limit or the context. deadline: the problem's time. cancelled: the problem was decided without it, or the run was
+interrupted. error: the engine failed."""
+
+DecidedBy = Literal["consensus", "majority", "genselect", "fallback"]
+"""consensus: a stopping rule fired. majority: the most votes when attempts or time ran out. genselect: the model chose.
+fallback: no attempt gave an answer; the competition's fallback value was handed out."""
+
+ExecutionStatus = Literal["ok", "error", "timeout", "memory", "crashed"]
+
+FallbackReason = Literal["no answer", "no time", "engine", "interrupted"]
+"""no answer: attempts ran and none gave one. no time: the run's clock ended before an attempt could."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    id: str
+    text: str
+    answer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the monotonic clock, passed down as a value; `math.inf` means no limit."""
+
+    at: float
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+    def before(self, seconds: float) -> "Deadline":
+        """The moment this many seconds earlier."""
+        return Deadline(self.at - seconds)
+
+    def capped(self, seconds: float) -> "Deadline":
+        """This moment, or `seconds` from now where that is sooner."""
+        return Deadline(min(self.at, time.monotonic() + seconds))
+
+
+NEVER = Deadline(math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemBudget:
+    deadline: Deadline
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How one turn is sampled. `stop` strings and `stop_token_ids` end the turn; the tokens that completed the stop
+    are part of the output."""
+
+    max_tokens: int
+    temperature: float = 0.7
+    top_p: float = 1.0
+    top_k: int = 0
+    """0: all tokens."""
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    logprobs: int | None = None
+    ignore_eos: bool = False
+    """Sample on past the model's own end-of-text token; for measurements of fixed length."""
+
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine sampled since the last `Completion` of the same turn."""
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...] | None = None
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionResult:
+    """One block of Python that a session ran. `state_kept`: its variables are still there for the next block."""
+
+    status: ExecutionStatus
+    output: str
+    seconds: float
+    state_kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    problem_id: str
+    index: int
+    seed: int
+    mode: Mode
+    answer: int | None
+    stop_reason: StopReason
+    text: str
+    """Everything after the prompt, tool output included."""
+    num_prompt_tokens: int
+    num_tokens: int
+    """Tokens the model wrote."""
+    num_tool_tokens: int
+    """Tokens of code output; they count against the same limit."""
+    executions: tuple[ExecutionResult, ...]
+    started: float
+    seconds: float
+    mean_entropy: float | None = None
+    forced: bool = False
+    turn_seeds: tuple[int, ...] = ()
+    """The seed of each turn; the first is `seed`."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An answer and who voted for it."""
+
+    answer: int
+    votes: int
+    attempts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    problem_id: str
+    answer: int
+    decided_by: DecidedBy
+    candidates: tuple[Candidate, ...]
+    seconds: float
+    fallback_reason: FallbackReason | None = None
+    num_attempts: int = 0
+    """Attempts that finished or reached the deadline."""
+    num_tokens: int = 0
+    correct: bool | None = None
+    """None where the reference answer is not known."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether `--resume` may keep it: not where the run, and not the model, failed the problem."""
+        return self.fallback_reason in (None, "no answer")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    name: str
+    version: str
+    model: str
+    device: str
+    dtype: str
+    max_model_len: int
+    max_num_seqs: int
+    """Attempts the engine decodes at once; more of them queue inside it."""
+    start_seconds: float
+    settings: dict[str, str] = field(default_factory=dict)
