@@ -54,7 +54,7 @@ class TransformersEngine:
         self._wake = threading.Condition()
         self._waiting: deque[_Turn] = deque()
         self._closing = False
-        self._thread: threading.Thread | None = None
+        self._ended = asyncio.Event()
 
     async def start(self) -> EngineInfo:
         loop, began = asyncio.get_running_loop(), monotonic()
@@ -74,10 +74,11 @@ class TransformersEngine:
                 loop.call_soon_threadsafe(settle, error)
             if error is None:
                 self._decode_until_closed()
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._ended.set)
 
         # A daemon, so that a load that hangs cannot hold the process back.
-        self._thread = threading.Thread(target=work, name="transformers", daemon=True)
-        self._thread.start()
+        threading.Thread(target=work, name="transformers", daemon=True).start()
         await started
         return EngineInfo(
             name="transformers",
@@ -111,8 +112,8 @@ class TransformersEngine:
             self._closing = True
             self._wake.notify()
         # Ending the process while torch computes in this thread would end it with an abort.
-        while self._thread is not None and self._thread.is_alive() and self._model is not None:
-            await asyncio.sleep(0.01)
+        if self._model is not None:
+            await self._ended.wait()
 
     def _load(self) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")

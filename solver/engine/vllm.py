@@ -87,6 +87,7 @@ class VllmEngine:
         if engine is not None:
             try:
                 async with asyncio.timeout(_CLOSE_SECONDS):
+                    await _cancelled(engine.output_handler)  # else it reports the core's end as a failure
                     await self._thread.call(engine.shutdown)
                 self._log.unlink(missing_ok=True)
             except TimeoutError:
@@ -200,6 +201,17 @@ def _root_cause(log: Path, error: Exception) -> str:
     return text.splitlines()[0].strip()[:300]
 
 
+def _settle(done: "asyncio.Future[None]") -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+async def _cancelled(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])
+
+
 class _children_of_ours:
     """While open, a forked child dies with the forking thread, leaves our process group and writes to `log`."""
 
@@ -244,7 +256,7 @@ class _EngineThread:
             self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
             self._thread.start()
         loop = asyncio.get_running_loop()
-        done = loop.create_future()
+        done: asyncio.Future[None] = loop.create_future()
         outcome: list[T | Exception] = []  # emptied by who reads it, so that nothing here keeps the engine alive
 
         def work() -> None:
@@ -253,7 +265,7 @@ class _EngineThread:
             except Exception as error:  # noqa: BLE001  carried to whoever awaits the call
                 outcome.append(error)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(lambda: done.done() or done.set_result(None))
+                loop.call_soon_threadsafe(_settle, done)
 
         self._calls.put(work)
         await done
