@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import hashlib
 import math
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
@@ -33,6 +34,9 @@ class Tools:
     max_model_len: int
     process_start: float
     """On the monotonic clock."""
+    turnstile: AbstractAsyncContextManager[object] = field(default_factory=nullcontext)
+    """Held while an attempt waits for Python. The scripted engine plays nothing meanwhile, so that the order in which
+    attempts finish, and with it a run, does not depend on how long a process takes. Open for every other engine."""
 
 
 def turn_seed(run_seed: int, problem_id: str, attempt: int, turn: int) -> int:
@@ -73,7 +77,7 @@ class AttemptRun:
         stop_reason: StopReason = "deadline"
         when = None if math.isinf(self._deadline.at) else self._deadline.at
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(when), self._tools.sandbox.session(self._turn_seeds[0]) as session:
+            async with asyncio.timeout_at(when), self._session() as session:
                 stop_reason = await self._converse(session)
         self._answer = self._final_answer()
         return self.record(stop_reason)
@@ -96,6 +100,17 @@ class AttemptRun:
             turn_seeds=tuple(self._turn_seeds),
             error=error,
         )
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncGenerator[PythonSession, None]:
+        async with AsyncExitStack() as stack:
+            async with self._tools.turnstile:
+                session = await stack.enter_async_context(self._tools.sandbox.session(self._turn_seeds[0]))
+            try:
+                yield session
+            finally:
+                async with self._tools.turnstile:
+                    await stack.aclose()
 
     async def _converse(self, session: PythonSession) -> StopReason:
         chat, calls_left = self._tools.chat, self._tools.config.chat.max_code_calls
@@ -164,7 +179,8 @@ class AttemptRun:
         seconds = min(self._tools.config.sandbox.timeout_seconds, self._deadline.remaining())
         self._status.running_code = True
         try:
-            result = await session.run(code, timeout_seconds=seconds)
+            async with self._tools.turnstile:
+                result = await session.run(code, timeout_seconds=seconds)
         finally:
             self._status.running_code = False
         self._executions.append(result)

@@ -91,6 +91,8 @@ def solve(
     for line in summary_lines(result.summary):
         print(line)
     print(f"wrote {len(result.predictions)} answers to {output}")
+    if result.summary["journal_failure"]:
+        print(f"warning: {result.summary['journal_failure']}; this run cannot be resumed from there", file=sys.stderr)
     if result.error is not None:
         print(f"error: {result.error}; answers so far are written, --resume continues", file=sys.stderr)
     elif result.ended == "interrupted":

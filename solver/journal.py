@@ -3,7 +3,7 @@
 Every line is flushed to the disk before anything depends on it, so a killed run loses no finished attempt. A torn last
 line (the process died while writing) is left out when reading and cut off when continuing.
 
-Lines: {"kind": "header" | "engine" | "attempt" | "prediction" | "end", ...}; attempts and predictions have the fields
+Lines: {"kind": "header" | "attempt" | "prediction" | "end", ...}; attempts and predictions have the fields
 of `solver.types` and the hash of their problem's text. A resumed run adds a header of its own.
 """
 
@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from solver.errors import JournalError
-from solver.types import Attempt, Candidate, EngineInfo, ExecutionResult, Prediction, Problem
+from solver.types import Attempt, Candidate, ExecutionResult, Prediction, Problem
 
 JOURNAL_VERSION = 1
-_KINDS = ("header", "engine", "attempt", "prediction", "end")
+_KINDS = ("header", "attempt", "prediction", "end")
 
 
 def text_hash(problem: Problem) -> str:
@@ -62,8 +62,9 @@ class Journal:
         self.failure: str | None = None
         """Why lines have been lost, where the disk refused them: a full disk must not end a contest run."""
         try:
-            self._file = path.open("ab")
-            self._file.truncate(keep_bytes)
+            self._file = path.open("ab", buffering=0)
+            if self._file.tell() > keep_bytes:
+                self._file.truncate(keep_bytes)
         except OSError as error:
             raise JournalError(f"cannot write the journal {path}: {error.strerror}") from None
 
@@ -78,9 +79,6 @@ class Journal:
     def write_header(self, **fields: Any) -> None:
         self._write({"kind": "header", "journal_version": JOURNAL_VERSION, **fields})
 
-    def write_engine(self, info: EngineInfo) -> None:
-        self._write({"kind": "engine", **asdict(info)})
-
     def write_attempt(self, attempt: Attempt, problem: Problem) -> None:
         self._write({"kind": "attempt", "text_hash": text_hash(problem), **asdict(attempt)})
 
@@ -91,12 +89,15 @@ class Journal:
         self._write({"kind": "end", **fields})
 
     def _write(self, line: Mapping[str, Any]) -> None:
+        if self.failure is not None:
+            return  # after a torn line nothing could be read
+        data = memoryview(json.dumps(line, ensure_ascii=True, default=str).encode() + b"\n")
         try:
-            self._file.write(json.dumps(line, ensure_ascii=True, default=str).encode() + b"\n")
-            self._file.flush()
+            while data:
+                data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            self.failure = self.failure or f"cannot write the journal {self.path}: {error.strerror}"
+            self.failure = f"cannot write the journal {self.path}: {error.strerror}"
 
 
 def read_journal(path: Path) -> History:

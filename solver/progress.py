@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from solver.status import ProblemStatus, RunStatus
 from solver.summary import describe
+from solver.types import Prediction
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -48,21 +49,20 @@ class _Lines:
     """The lines that a status has gained since the last look."""
 
     def __init__(self, status: RunStatus) -> None:
-        self._status, self._decided, self._noted, self._stage = status, 0, 0, ""
+        self._status, self._seen, self._decided = status, 0, len(status.predictions)
         self._width = len(str(status.num_problems))
 
     def new(self) -> list[str]:
-        status, lines = self._status, []
-        lines += status.notes[self._noted :]
-        self._noted = len(status.notes)
-        if status.stage != self._stage:
-            self._stage = status.stage
-            lines.append(f"[{clock(status.seconds)}] {self._stage}")
-        for prediction in status.predictions[self._decided :]:
-            self._decided += 1
-            place = f"{self._decided:>{self._width}}/{status.num_problems}"
-            lines.append(f"[{clock(status.seconds)}] {place}  {prediction.problem_id}: {describe(prediction)}")
-        return lines
+        events = self._status.events[self._seen :]
+        self._seen += len(events)
+        return [f"[{clock(seconds)}] {self._line(event)}" for seconds, event in events]
+
+    def _line(self, event: str | Prediction) -> str:
+        if isinstance(event, str):
+            return event
+        self._decided += 1
+        place = f"{self._decided:>{self._width}}/{self._status.num_problems}"
+        return f"{place}  {event.problem_id}: {describe(event)}"
 
 
 class _Rate:

@@ -12,7 +12,7 @@ import platform
 import signal
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
@@ -36,7 +36,7 @@ from solver.status import RunStatus
 from solver.summary import summarize
 from solver.types import Attempt, Deadline, EngineInfo, FallbackReason, Prediction, Problem
 
-_GUARD_SECONDS = 2.0  # before the limit, whatever still runs is left behind and the answers are written
+_GUARD_SHARE = 0.2  # of the reserve: so long before the limit, what still runs is left behind and answers are written
 _CLOSE_SECONDS = 6.0
 
 Ended = Literal["done", "time limit", "interrupted", "error"]
@@ -108,8 +108,10 @@ class _Run:
         if config.engine.model is not None:
             check_model(config.engine.model)
         self._engine: Engine | None = None
+        self._notes: list[str] = []
         self._history = self._read_history()
         self._status = self._first_status()
+        self._journal: Journal | None = None
         self._solver: Solver | None = None
         self._info: EngineInfo | None = None
         self._signal = 0
@@ -117,62 +119,61 @@ class _Run:
         self._out_of_time = False
 
     def run(self) -> RunResult:
-        kept = self._history.intact_bytes if self._options.resume else 0
-        if not self._options.resume and (aside := set_aside(self._options.journal_path)) is not None:
-            self._status.notes.append(f"the journal of an earlier run is now {aside} (--resume would continue it)")
-        with Journal(self._options.journal_path, keep_bytes=kept) as journal:
-            journal.write_header(**self._header())
-            is_stuck = _run_to_end(self._guarded(journal))
+        with contextlib.ExitStack() as files:
+            is_stuck = _run_to_end(self._guarded(files))
             if self._error is not None and self._info is None:
-                raise self._error  # nothing was solved, and nothing is written over
-            return self._finish(journal, is_stuck)
+                raise self._error  # the engine did not start: nothing was solved, and nothing is written over
+            return self._finish(self._journal or self._open_journal(files), is_stuck)
 
-    async def _guarded(self, journal: Journal) -> None:
+    async def _guarded(self, files: contextlib.ExitStack) -> None:
         """The stages, under the clock and Ctrl-C."""
-        work = asyncio.create_task(self._stages(journal))
+        work = asyncio.create_task(self._stages(files))
         with self._signals_cancel(work):
             async with show_progress(self._status, plain=self._options.plain):
-                left = None if self._limit is None else max(0.0, self._limit.before(_GUARD_SECONDS).remaining())
-                await asyncio.wait([work], timeout=left)
+                guard = self._config.budget.reserve_seconds * _GUARD_SHARE
+                await asyncio.wait(
+                    [work], timeout=None if self._limit is None else self._limit.before(guard).remaining()
+                )
                 if not work.done():
                     self._out_of_time = True
                     work.cancel()
-                    await asyncio.wait([work], timeout=_GUARD_SECONDS / 2)
+                    await asyncio.wait([work], timeout=guard / 2)
         if work.done() and not work.cancelled() and (error := work.exception()) is not None:
             if not isinstance(error, SolverError):
                 raise error
             self._error = error
 
-    async def _stages(self, journal: Journal) -> None:
+    async def _stages(self, files: contextlib.ExitStack) -> None:
         deadline = self._status.deadline
         try:
             async with _timeout_at(deadline):
-                tools = await self._start_engine(journal)
-            self._status.stage, self._status.solving_since = "solving", monotonic()
-            self._solver = Solver(tools, journal, self._status)
+                tools = await self._start_engine()
+            self._journal = self._open_journal(files)
+            self._status.enter("solving")
+            self._status.solving_since = monotonic()
+            self._solver = Solver(tools, self._journal, self._status)
             await self._solver.solve_all(self._problems, deadline, self._earlier_attempts())
             self._error = self._solver.failure
         except TimeoutError:
             self._out_of_time = True
         finally:
-            self._status.stage = "closing the engine"
+            self._status.enter("closing the engine")
             if self._engine is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CLOSE_SECONDS):
                         await self._engine.close()
 
-    async def _start_engine(self, journal: Journal) -> Tools:
+    async def _start_engine(self) -> Tools:
         config, name = self._config, engine_name(self._config.engine)
         folder = None
         if name != "scripted":
-            self._status.stage = "finding the model (the embedded one is converted once, in about a minute)"
+            self._status.enter("finding the model (the embedded one is converted once, in about a minute)")
             folder = await find_model(config.engine.model)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
         chat = build_chat(config.chat, tokenizer)
-        self._status.stage = f"starting {name}"
+        self._status.enter(f"starting {name}")
         self._engine = build_engine(config.engine, folder)
         self._info = await self._engine.start()
-        journal.write_engine(self._info)
         return Tools(
             config=config,
             competition=self._competition,
@@ -182,6 +183,7 @@ class _Run:
             sandbox=SandboxPool(config.sandbox),
             max_model_len=self._info.max_model_len,
             process_start=self._start,
+            turnstile=getattr(self._engine, "turnstile", None) or contextlib.nullcontext(),
         )
 
     def _finish(self, journal: Journal, is_stuck: bool) -> RunResult:
@@ -248,6 +250,10 @@ class _Run:
             if prediction is not None and prediction.is_final:
                 correct = None if problem.answer is None else prediction.answer == problem.answer
                 status.predictions.append(replace(prediction, correct=correct))
+        if self._options.resume:
+            status.note(f"resuming: {len(status.predictions)} of {len(self._problems)} problems were decided before")
+        for note in self._notes:
+            status.note(note)
         return status
 
     def _read_history(self) -> History:
@@ -258,6 +264,8 @@ class _Run:
         for problem in self._problems:
             if history.text_hashes.get(problem.id, text_hash(problem)) != text_hash(problem):
                 raise JournalError(f"cannot resume {path}: problem '{problem.id}' had another text in that run")
+        changed = _changed_settings(history.headers[-1]["config"], self._config) if history.headers else []
+        self._notes += [f"other settings than in the run to be resumed: {', '.join(changed)}"] if changed else []
         return history
 
     def _earlier_attempts(self) -> dict[str, list[Attempt]]:
@@ -280,6 +288,15 @@ class _Run:
             for number in numbers:
                 loop.remove_signal_handler(number)
 
+    def _open_journal(self, files: contextlib.ExitStack) -> Journal:
+        """Opened once there is something to record, so that a run that does not start leaves the last one's alone."""
+        path, resume = self._options.journal_path, self._options.resume
+        if not resume and (aside := set_aside(path)) is not None:
+            self._status.note(f"the earlier run's journal is kept as {aside}")
+        journal = files.enter_context(Journal(path, keep_bytes=self._history.intact_bytes if resume else 0))
+        journal.write_header(**self._header())
+        return journal
+
     def _header(self) -> dict[str, Any]:
         return {
             "solver_version": __version__,
@@ -287,6 +304,7 @@ class _Run:
             "problems": str(self._options.problems),
             "num_problems": len(self._problems),
             "resumed": self._options.resume,
+            "engine": asdict(self._info) if self._info else None,
             "versions": _versions(),
             "hardware": _hardware(),
         }
@@ -311,6 +329,20 @@ def _run_to_end(main: Coroutine[Any, Any, None]) -> bool:
 
 def _timeout_at(deadline: Deadline) -> asyncio.Timeout:
     return asyncio.timeout_at(None if deadline.at == float("inf") else deadline.at)
+
+
+def _changed_settings(before: dict[str, Any], config: SolverConfig) -> list[str]:
+    """Settings that a resumed run has otherwise, but for those that may well differ: its time."""
+    old, new = _flat(before), _flat(config.model_dump(mode="json"))
+    changed = [name for name in new if old.get(name, new[name]) != new[name] and not name.startswith("budget.")]
+    return [f"{name} {old[name]} -> {new[name]}" for name in changed]
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def _versions() -> dict[str, str]:

@@ -35,8 +35,8 @@ class RunStatus:
     in_flight: dict[str, ProblemStatus] = field(default_factory=dict)
     predictions: list[Prediction] = field(default_factory=list)
     """Decided in this run or before it, in order of decision."""
-    notes: list[str] = field(default_factory=list)
-    """Lines the user should see once."""
+    events: list[tuple[float, str | Prediction]] = field(default_factory=list)
+    """Stages, notes and predictions in order, with the seconds since the start of the process."""
     num_tokens_done: int = 0
     """Of problems no longer in flight."""
     solving_since: float | None = None
@@ -54,8 +54,16 @@ class RunStatus:
     def seconds(self) -> float:
         return monotonic() - self.process_start
 
+    def enter(self, stage: str) -> None:
+        self.stage = stage
+        self.note(stage)
+
+    def note(self, line: str) -> None:
+        self.events.append((self.seconds, line))
+
     def finish(self, prediction: Prediction) -> None:
         if (problem := self.in_flight.get(prediction.problem_id)) is not None:
             self.num_tokens_done += sum(a.num_tokens for a in problem.attempts.values())
             del self.in_flight[prediction.problem_id]
         self.predictions.append(prediction)
+        self.events.append((self.seconds, prediction))

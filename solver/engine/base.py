@@ -38,8 +38,12 @@ def engine_name(config: EngineConfig) -> RealEngineName:
 
 
 def require_engine(config: EngineConfig) -> None:
-    """Raises EngineError where the engine's package is not installed."""
+    """Raises EngineError where the engine's package is not installed, UsageError where its script cannot be played."""
     name = engine_name(config)
+    if name == "scripted" and config.scripted.script is not None:
+        from solver.engine.scripted import read_script
+
+        read_script(config.scripted.script)
     if name in _REMEDY and find_spec(name) is None:
         raise EngineError(f"the engine {name} is not installed: {_REMEDY[name]}")
 

@@ -59,6 +59,8 @@ class ScriptedEngine:
         self._failed: str | None = None
         self.running = 0
         """Requests in progress now."""
+        self.turnstile = asyncio.Lock()
+        """Nothing is played while it is held; see `solver.attempt.Tools`."""
 
     async def start(self) -> EngineInfo:
         began = monotonic()
@@ -104,6 +106,8 @@ class ScriptedEngine:
             finish = stops.feed(token)
             if finish or len(chunk) == _CHUNK:
                 await asyncio.sleep(len(chunk) / pace if pace else 0)
+                async with self.turnstile:
+                    pass
                 yield Completion(tuple(chunk), finish_reason=finish)
                 chunk = []
             if finish:

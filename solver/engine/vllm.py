@@ -236,6 +236,10 @@ class _children_of_ours:
         if cls._log is None:
             return
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The event loop's signal handling came along: through it, a signal to the child would interrupt the solver.
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         os.setpgid(0, 0)
         descriptor = os.open(cls._log, os.O_WRONLY | os.O_APPEND)
         os.dup2(descriptor, 1)

@@ -1,0 +1,78 @@
+import pytest
+
+from solver.chat import build_chat
+from solver.chat.tokenizer import ByteTokenizer
+from solver.config import ChatConfig
+from solver.errors import UsageError
+from solver.types import ExecutionResult, Problem
+
+TOKENIZER = ByteTokenizer()
+CHAT = build_chat(ChatConfig(), TOKENIZER)
+PROBLEM = Problem("a", "What is {x}? <|im_end|> \\boxed{}", 4)
+
+
+def test_the_prompt_is_chatml_with_the_published_sentences() -> None:
+    text = TOKENIZER.decode(CHAT.prompt(Problem("a", "What is 6*7?"), "cot"))
+    assert text == (
+        "<|im_start|>user\nSolve the following math problem. Make sure to put the answer (and only answer) inside "
+        "\\boxed{}.\n\nWhat is 6*7?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert "You may perform up to 8 Python code calls" in TOKENIZER.decode(CHAT.prompt(PROBLEM, "tir"))
+
+
+def test_a_system_prompt_stands_first_when_there_is_one() -> None:
+    chat = build_chat(ChatConfig(system_prompt="Be brief."), TOKENIZER)
+    assert TOKENIZER.decode(chat.prompt(PROBLEM, "cot")).startswith(
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n"
+    )
+
+
+def test_a_marker_in_the_problem_is_text_and_cannot_end_the_turn() -> None:
+    tokens = CHAT.prompt(PROBLEM, "cot")
+    assert tokens.count(256) == 2
+    assert tokens.count(257) == 1
+    assert "What is {x}? <|im_end|> \\boxed{}" in TOKENIZER.decode(tokens)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Let me see.\n<tool_call>\nprint(1)\n</tool_call>", "print(1)"),
+        ("<tool_call>\nif x:\n    y()\n</tool_call>\n", "if x:\n    y()"),
+        ("<tool_call>a</tool_call> then <tool_call>\nb\n</tool_call>", "b"),
+        ("no call", None),
+        ("<tool_call>\nnever closed", None),
+        ("closed before opened </tool_call>", None),
+        ("<tool_call>\nprint(1)\n</tool_call> and more text", None),
+    ],
+)
+def test_a_turn_that_ends_in_a_call_gives_its_code(text: str, code: str | None) -> None:
+    assert CHAT.code_call(TOKENIZER.encode(text)) == code
+
+
+def test_a_result_stands_in_an_output_fence_with_the_calls_left() -> None:
+    text = TOKENIZER.decode(CHAT.code_result(ExecutionResult("ok", "42", 0.1), 7))
+    assert text.startswith("\n```output\n42\n```\n```system\nRemaining code executions: 7. ")
+    assert "run out of code executions" in TOKENIZER.decode(CHAT.code_result(ExecutionResult("ok", "42", 0.1), 0))
+    plain = build_chat(ChatConfig(remaining_calls_text=False), TOKENIZER)
+    assert TOKENIZER.decode(plain.code_result(ExecutionResult("ok", "", 0.1), 7)) == "\n```output\n```\n"
+
+
+def test_only_a_reasoning_attempt_with_calls_left_waits_for_code() -> None:
+    assert CHAT.stop_strings("tir", 1) == ("</tool_call>",)
+    assert CHAT.stop_strings("tir", 0) == ()
+    assert CHAT.stop_strings("cot", 8) == ()
+
+
+def test_the_final_text_is_what_follows_the_thinking() -> None:
+    assert CHAT.final_text(TOKENIZER.encode("<think>draft</think> final")) == " final"
+
+
+def test_an_unknown_prompt_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'openmath-cot'"):
+        build_chat(ChatConfig(cot_prompt="openmath-cott"), TOKENIZER)
+
+
+def test_a_character_cut_between_two_tokens_is_not_lost() -> None:
+    stream = TOKENIZER.stream()
+    assert "".join(stream.feed([byte]) for byte in "é½🙂".encode()) == "é½🙂"

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+
+from solver.competition import find_competition
+from solver.config import load_config, parse_duration, preset_names
+from solver.errors import UsageError
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_shipped_preset_is_valid(name: str) -> None:
+    assert load_config(name)
+
+
+def test_settings_win_over_the_preset_and_flags_over_settings() -> None:
+    config = load_config(
+        settings=["attempts.num_attempts=3", "sampling.temperature=0.5"], flags={"attempts.num_attempts": 5}
+    )
+    assert config.attempts.num_attempts == 5
+    assert config.sampling.temperature == 0.5
+
+
+def test_a_file_stands_in_place_of_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('competition = "aimo-3"\n[budget]\ntime_limit_seconds = "4h50m"\n')
+    config = load_config(file=path)
+    assert (config.competition, config.budget.time_limit_seconds) == ("aimo-3", 17_400)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("4h50m", 17_400), ("10m", 600), ("90s", 90), ("90", 90), ("1.5h", 5_400), ("1h1m1s", 3_661)]
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+BAD_SETTINGS = [
+    ("budget.polcy=even", "unknown setting 'budget.polcy': did you mean 'budget.policy'?"),
+    ("atempts.num_attempts=3", "unknown setting 'atempts': did you mean 'attempts"),
+    ("sampling.top_p=3", "setting 'sampling.top_p': input should be less than or equal to 1, not 3"),
+    ("attempts.num_attempts=many", "setting 'attempts.num_attempts'"),
+    ("competition=aimo3", "did you mean 'aimo-3'?"),
+    ("budget.time_limit_seconds=soon", "'soon' is no duration"),
+    ("seed", "write it as section.name=value"),
+    ("seed.x=3", "unknown setting 'seed.x'"),
+    ("concurrent_problems=0", "must be 1 or more"),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), BAD_SETTINGS)
+def test_a_bad_setting_is_one_line_that_names_it(setting: str, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        load_config("scripted", settings=["seed=1", setting])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_impossible_pair_of_bounds_is_refused() -> None:
+    with pytest.raises(UsageError, match="cap_seconds 5 is below base_seconds 10"):
+        load_config(settings=["budget.base_seconds=10", "budget.cap_seconds=5"])
+
+
+def test_an_unknown_preset_or_competition_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'miniature'"):
+        load_config("minature")
+    with pytest.raises(UsageError, match="did you mean 'aimo-2'"):
+        find_competition("aimo2")
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[budget")
+    with pytest.raises(UsageError, match="is not TOML"):
+        load_config(file=path)
+    with pytest.raises(UsageError, match="cannot read the configuration"):
+        load_config(file=tmp_path / "missing.toml")
+
+
+def test_auto_fills_the_engine_with_problems() -> None:
+    assert load_config(flags={"attempts.num_attempts": 4, "engine.max_num_seqs": 16}).lanes == 4
+    assert load_config(flags={"attempts.num_attempts": 64, "engine.max_num_seqs": 16}).lanes == 1
+    assert load_config(flags={"concurrent_problems": "3"}).lanes == 3

@@ -1,0 +1,228 @@
+"""The endings of a run, each with the scripted engine: they run every time, because that is where the bugs are."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from solver.errors import EngineError, JournalError, UsageError
+from solver.problem import read_answers
+from solver.run import RunResult
+from tests.conftest import journal_lines
+
+Solve = Callable[..., RunResult]
+P = [("a", "What is 6*7?", 42), ("b", "What is 0*5?", 0), ("c", "What is 2+3?", 5)]
+RIGHT = [
+    {"when": "6*7", "texts": ["<tool_call>\nx = 6\nprint(x * 7)\n</tool_call>\nSo \\boxed{42}."]},
+    {"when": "0*5", "texts": ["It is \\boxed{0}."]},
+    {"when": "", "texts": ["It is \\boxed{5}."]},
+]
+SILENT = [{"texts": ["I do not know."]}]
+HANGS = [{"texts": ["x"], "fault": "hang"}]
+SHORT = ("budget.time_limit_seconds=3", "budget.reserve_seconds=1.5")
+
+
+def by_id(result: RunResult) -> dict[str, tuple[int, str, str | None]]:
+    return {p.problem_id: (p.answer, p.decided_by, p.fallback_reason) for p in result.predictions}
+
+
+def test_problems_are_solved_in_order_and_scored(solve: Solve, tmp_path: Path) -> None:
+    result = solve(P, RIGHT)
+    assert by_id(result) == {"a": (42, "consensus", None), "b": (0, "consensus", None), "c": (5, "consensus", None)}
+    assert list(read_answers(tmp_path / "submission.csv")) == ["a", "b", "c"]
+    assert (result.exit_code, result.summary["score"], result.summary["score_of"]) == (0, 3, 3)
+    assert json.loads((tmp_path / "summary.json").read_text()) == result.summary
+    attempts = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")
+    first = next(a for a in attempts if a["problem_id"] == "a" and a["stop_reason"] == "answered")
+    assert first["executions"][0]["output"] == "42"
+    assert "```output\n42\n```" in first["text"]
+    assert first["num_tool_tokens"] > 0
+    assert first["num_tokens"] + first["num_tool_tokens"] == len(first["text"].replace("<|im_end|>", "."))
+
+
+def test_a_quorum_cancels_running_attempts(solve: Solve, tmp_path: Path) -> None:
+    slow = {"when": "", "texts": ["\\boxed{42}"] * 4 + ["thinking " * 50_000], "tokens_per_second": 0}
+    result = solve(
+        P[:1], [slow], "attempts.num_attempts=16", "attempts.max_tokens=1000000", "engine.max_model_len=2000000"
+    )
+    assert by_id(result)["a"] == (42, "consensus", None)
+    reasons = [a["stop_reason"] for a in journal_lines(tmp_path / "submission.journal.jsonl", "attempt")]
+    assert len(reasons) == 16
+    assert reasons.count("cancelled") >= 1
+
+
+def test_no_answer_is_a_fallback_that_says_so(solve: Solve) -> None:
+    result = solve(P, SILENT, "competition='aimo-3'")
+    assert by_id(result)["a"] == (0, "fallback", "no answer")
+    assert result.summary["decided_by"] == {"fallback": 3}
+    assert result.exit_code == 0
+
+
+def test_every_seed_differs_by_problem_attempt_and_turn(solve: Solve, tmp_path: Path) -> None:
+    solve(P, RIGHT, "consensus.quorum=8", "consensus.uncatchable=false")
+    attempts = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")
+    seeds = [seed for attempt in attempts for seed in attempt["turn_seeds"]]
+    assert len(seeds) == len(set(seeds)) == 24 + 8
+
+
+def test_a_scripted_run_is_repeatable_bit_for_bit(solve: Solve, tmp_path: Path) -> None:
+    script = [{"texts": ["\\boxed{1}", "\\boxed{2}", "no", "<tool_call>\n1\n</tool_call> \\boxed{3}"]}]
+
+    def outcome(name: str, seed: int) -> tuple[bytes, list[object]]:
+        solve(P, script, "consensus.quorum=8", "attempts.num_attempts=8", f"seed={seed}", output=name)
+        attempts = journal_lines(tmp_path / name.replace(".csv", ".journal.jsonl"), "attempt")
+        kept = sorted((a["problem_id"], a["index"], a["seed"], a["text"], a["answer"]) for a in attempts)
+        return (tmp_path / name).read_bytes(), kept
+
+    first, second, other = outcome("1.csv", 7), outcome("2.csv", 7), outcome("3.csv", 8)
+    assert first == second
+    assert first[1] != other[1]
+
+
+def test_the_deadline_during_the_first_problem_still_writes_every_row(solve: Solve, tmp_path: Path) -> None:
+    began = monotonic()
+    result = solve(P, HANGS, *SHORT, "budget.floor_seconds=100")
+    assert monotonic() - began < 3
+    assert list(read_answers(tmp_path / "submission.csv")) == ["a", "b", "c"]
+    assert {p.fallback_reason for p in result.predictions} == {"no time"}
+    assert result.ended == "time limit"
+    assert result.exit_code == 0
+
+
+def test_the_deadline_while_the_engine_starts_still_writes_every_row(solve: Solve, tmp_path: Path) -> None:
+    result = solve(P, RIGHT, *SHORT, "engine.scripted.start_seconds=60")
+    assert list(read_answers(tmp_path / "submission.csv")) == ["a", "b", "c"]
+    assert {p.fallback_reason for p in result.predictions} == {"no time"}
+
+
+def test_the_deadline_while_python_runs_cuts_the_code_too(solve: Solve, tmp_path: Path) -> None:
+    script = [{"texts": ["<tool_call>\nwhile True: pass\n</tool_call> \\boxed{1}"]}]
+    began = monotonic()
+    result = solve(P[:1], script, *SHORT, "sandbox.timeout_seconds=100", "attempts.num_attempts=2")
+    assert monotonic() - began < 4
+    assert by_id(result)["a"][1:] == ("fallback", "no time")
+
+
+def test_answers_found_before_the_deadline_count(solve: Solve) -> None:
+    script = [{"texts": ["\\boxed{42}", "x" * 5000], "tokens_per_second": 500}]
+    result = solve(P[:1], script, *SHORT, "consensus.quorum=8", "consensus.uncatchable=false")
+    assert by_id(result)["a"][:2] == (42, "majority")
+
+
+def test_a_hanging_problem_leaves_the_next_one_its_time(solve: Solve) -> None:
+    script = [{"when": "6*7", "texts": ["x"], "fault": "hang"}, {"texts": ["\\boxed{5}"]}]
+    began = monotonic()
+    result = solve([P[0], P[2]], script, "budget.time_limit_seconds=4", "budget.reserve_seconds=2")
+    assert monotonic() - began < 5
+    assert by_id(result)["c"] == (5, "consensus", None)
+    assert by_id(result)["a"][1:] == ("fallback", "no time")
+
+
+def test_a_dead_engine_ends_the_run_with_the_answers_so_far(solve: Solve, tmp_path: Path) -> None:
+    script = [{"when": "6*7", "texts": ["\\boxed{42}"]}, {"texts": ["some text"], "fault": "error", "fault_after": 3}]
+    result = solve(P, script)
+    assert by_id(result)["a"] == (42, "consensus", None)
+    assert by_id(result)["b"] == (0, "fallback", "engine")
+    assert by_id(result)["c"] == (0, "fallback", "engine")
+    assert result.exit_code == 1
+    assert "told the engine to fail" in str(result.error)
+    assert list(read_answers(tmp_path / "submission.csv")) == ["a", "b", "c"]
+    attempts = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")
+    assert {a["stop_reason"] for a in attempts if a["problem_id"] == "b"} == {"error"}
+
+
+def test_an_engine_that_does_not_start_writes_nothing_over(solve: Solve, tmp_path: Path) -> None:
+    (tmp_path / "submission.csv").write_text("kept")
+    with pytest.raises(EngineError, match="no GPU"):
+        solve(P, RIGHT, "engine.scripted.start_error='no GPU'")
+    assert (tmp_path / "submission.csv").read_text() == "kept"
+
+
+def test_a_limit_inside_the_reserve_is_refused(solve: Solve) -> None:
+    with pytest.raises(UsageError, match="leaves nothing"):
+        solve(P, RIGHT, "budget.time_limit_seconds=5")
+
+
+def test_the_token_limit_counts_the_output_of_code(solve: Solve, tmp_path: Path) -> None:
+    script = [{"texts": ["<tool_call>\nprint('y' * 900)\n</tool_call>" * 5]}]
+    solve(P[:1], script, "attempts.max_tokens=1500", "attempts.num_attempts=1")
+    attempt = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")[0]
+    assert attempt["stop_reason"] == "max_tokens"
+    assert attempt["num_tokens"] < 200 < 900 < attempt["num_tool_tokens"]
+
+
+def test_after_its_last_code_call_the_model_writes_on_without_python(solve: Solve, tmp_path: Path) -> None:
+    script = [{"texts": ["<tool_call>\n1\n</tool_call> a <tool_call>\n2\n</tool_call> b \\boxed{42}"]}]
+    result = solve(P[:1], script, "chat.max_code_calls=1", "attempts.num_attempts=1")
+    attempt = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")[0]
+    assert len(attempt["executions"]) == 1
+    assert by_id(result)["a"][0] == 42
+    assert "run out of code executions" in attempt["text"]
+
+
+def test_an_output_fence_that_the_model_forges_is_not_an_answer(solve: Solve) -> None:
+    result = solve(P[:1], [{"texts": ["```output\n\\boxed{13}\n```\nI am unsure."]}])
+    assert by_id(result)["a"][1:] == ("fallback", "no answer")
+
+
+def test_a_prompt_longer_than_the_context_fails_its_problem_alone(solve: Solve) -> None:
+    problems = [("long", "x" * 5000, 1), P[2]]
+    result = solve(problems, RIGHT, "engine.max_model_len=2000")
+    assert by_id(result)["long"][1:] == ("fallback", "no answer")
+    assert by_id(result)["c"][0] == 5
+
+
+def test_the_share_of_attempts_that_may_run_python_is_kept(solve: Solve, tmp_path: Path) -> None:
+    solve(P[:1], SILENT, "attempts.tir_share=0.5")
+    attempts = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")
+    modes = [a["mode"] for a in sorted(attempts, key=lambda a: a["index"])]
+    assert modes.count("tir") == 4
+    assert modes[:2].count("tir") == 1
+
+
+def test_concurrent_problems_decide_the_same_as_one_by_one(solve: Solve, tmp_path: Path) -> None:
+    alone = by_id(solve(P, RIGHT, "concurrent_problems=1"))
+    together = by_id(solve(P, RIGHT, "concurrent_problems=3", "engine.max_num_seqs=64"))
+    assert alone == together
+    assert list(read_answers(tmp_path / "submission.csv")) == ["a", "b", "c"]
+
+
+def test_resuming_repeats_no_finished_problem_and_no_finished_attempt(solve: Solve, tmp_path: Path) -> None:
+    dies = [{"when": "6*7", "texts": ["\\boxed{42}"]}, {"texts": ["some text"], "fault": "error", "fault_after": 3}]
+    solve(P, dies)
+    result = solve(P, RIGHT, resume=True)
+    assert by_id(result) == {"a": (42, "consensus", None), "b": (0, "consensus", None), "c": (5, "consensus", None)}
+    assert result.exit_code == 0
+    journal = tmp_path / "submission.journal.jsonl"
+    assert [p["problem_id"] for p in journal_lines(journal, "prediction") if p["fallback_reason"] is None] == [
+        "a",
+        "b",
+        "c",
+    ]
+    assert len(journal_lines(journal, "header")) == 2
+    again = solve(P, SILENT, resume=True)
+    assert by_id(again) == by_id(result)
+    assert again.summary["attempts"] == 0
+
+
+def test_resuming_with_another_problem_under_the_same_id_is_refused(solve: Solve) -> None:
+    solve(P, RIGHT)
+    with pytest.raises(JournalError, match="problem 'a' had another text"):
+        solve([("a", "What is 1*1?", 1)], RIGHT, resume=True)
+
+
+def test_a_second_run_keeps_the_first_runs_journal(solve: Solve, tmp_path: Path) -> None:
+    solve(P, RIGHT)
+    first = (tmp_path / "submission.journal.jsonl").read_bytes()
+    solve(P, RIGHT)
+    assert (tmp_path / "submission.journal.1.jsonl").read_bytes() == first
+
+
+def test_bad_input_leaves_the_earlier_answers_alone(solve: Solve, tmp_path: Path) -> None:
+    solve(P, RIGHT)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UsageError, match="unknown setting"):
+        solve(P, RIGHT, "sampling.temprature=1")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
