@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
@@ -44,7 +45,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def scripted(folder: Path, entries: list[dict[str, object]], *arguments: str) -> list[str]:
+def scripted(folder: Path, entries: Sequence[dict[str, Any]], *arguments: str) -> list[str]:
     script = write_script(folder / "script.jsonl", entries)
     return [
         *("solve", str(folder / "problems.csv"), "-o", str(folder / "s.csv"), "--engine", "scripted", "--plain"),
@@ -52,7 +53,7 @@ def scripted(folder: Path, entries: list[dict[str, object]], *arguments: str) ->
     ]
 
 
-def answers(*, pace: float = 0, **more: object) -> list[dict[str, object]]:
+def answers(*, pace: float = 0, **more: object) -> list[dict[str, Any]]:
     """A script that answers every problem rightly."""
     return [
         {"when": f"{n}+0", "texts": [f"thinking about it \\boxed{{{n}}}"], "tokens_per_second": pace, **more}
@@ -170,7 +171,7 @@ def test_kill_9_at_any_moment_loses_no_finished_attempt_and_repeats_no_finished_
 
 
 def test_a_killed_solver_leaves_no_python_session_behind(files: Path) -> None:
-    script: list[dict[str, object]] = [{"texts": ["<tool_call>\nwhile True: pass\n</tool_call>"]}]
+    script: list[dict[str, Any]] = [{"texts": ["<tool_call>\nwhile True: pass\n</tool_call>"]}]
     arguments = scripted(files, script, "--attempts", "2", "--set", "sandbox.timeout_seconds=60")
     process = subprocess.Popen(solver_command(*arguments), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wait_for(lambda: children_of(process.pid))
@@ -181,7 +182,7 @@ def test_a_killed_solver_leaves_no_python_session_behind(files: Path) -> None:
 
 
 def test_an_attempt_that_cannot_be_cancelled_does_not_hold_the_process(files: Path) -> None:
-    script = [*answers()[:5], {"texts": ["x"], "fault": "stubborn"}]
+    script: list[dict[str, Any]] = [*answers()[:5], {"texts": ["x"], "fault": "stubborn"}]
     done = run_solver(*scripted(files, script, "--time-limit", "8s", "--set", "budget.reserve_seconds=5"), timeout=15)
     assert done.returncode == 0
     assert "score 5/6" in done.stdout

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_every_seed_differs_by_problem_attempt_and_turn(solve: Solve, tmp_path: 
 def test_a_scripted_run_is_repeatable_bit_for_bit(solve: Solve, tmp_path: Path) -> None:
     script = [{"texts": ["\\boxed{1}", "\\boxed{2}", "no", "<tool_call>\n1\n</tool_call> \\boxed{3}"]}]
 
-    def outcome(name: str, seed: int) -> tuple[bytes, list[object]]:
+    def outcome(name: str, seed: int) -> tuple[bytes, list[Any]]:
         solve(P, script, "consensus.quorum=8", "attempts.num_attempts=8", f"seed={seed}", output=name)
         attempts = journal_lines(tmp_path / name.replace(".csv", ".journal.jsonl"), "attempt")
         kept = sorted((a["problem_id"], a["index"], a["seed"], a["text"], a["answer"]) for a in attempts)

@@ -130,8 +130,8 @@ class ScriptedEngine:
         entry = next((e for e in self._entries if e.when in prompt), None)
         if entry is None:
             raise EngineError("no entry of the script fits the prompt: end it with one whose 'when' is empty")
-        said = prompt.rpartition(_ASSISTANT)[2]
-        if not said:
+        _, marker, said = prompt.rpartition(_ASSISTANT)
+        if not marker or not said:
             return entry, entry.texts[seed % len(entry.texts)]
         turns = said.count("</tool_call>\n```output\n")
         for text in entry.texts:

@@ -55,6 +55,8 @@ class TransformersEngine:
         self._waiting: deque[_Turn] = deque()
         self._closing = False
         self._ended = asyncio.Event()
+        self.running = 0
+        """Requests in progress now."""
 
     async def start(self) -> EngineInfo:
         loop, began = asyncio.get_running_loop(), monotonic()
@@ -98,6 +100,7 @@ class TransformersEngine:
         with self._wake:
             self._waiting.append(turn)
             self._wake.notify()
+        self.running += 1
         try:
             finish = None
             while finish is None:
@@ -106,6 +109,7 @@ class TransformersEngine:
                 yield completion
         finally:
             turn.closed = True
+            self.running -= 1
 
     async def close(self) -> None:
         with self._wake:

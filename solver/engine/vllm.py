@@ -14,6 +14,7 @@ import logging
 import os
 import queue
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -98,6 +99,7 @@ class VllmEngine:
 
     def _load(self) -> Any:
         """In the engine's thread: import vLLM, fork the core, wait until it has the weights."""
+        torch_was_used = "torch" in sys.modules
         logging.getLogger("torch._library.triton").setLevel(logging.ERROR)  # there is none on a CPU, and none is missed
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.usage.usage_lib import UsageContext
@@ -120,9 +122,9 @@ class VllmEngine:
         if not on_cpu:
             options["gpu_memory_utilization"] = self._config.gpu_memory_utilization
         config = AsyncEngineArgs(**options).create_engine_config(UsageContext.ENGINE_CONTEXT)
-        if on_cpu:
-            # The CPU platform asks for spawn, which imports everything again: 21 s to start instead of 7.
-            # Fork is safe here because no torch operator has run in this process.
+        if on_cpu and not torch_was_used:
+            # The CPU platform asks for spawn, which imports everything again: 21 s to start instead of 7. A fork is
+            # safe while no torch operator has run in this process.
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
         with _children_of_ours(self._log):
             return AsyncLLM.from_vllm_config(config, disable_log_stats=True)
