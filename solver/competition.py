@@ -28,6 +28,12 @@ class Competition:
             value %= self.modulus
         return value if self.answer_min <= value <= self.answer_max else None
 
+    def judge(self, answer: int, reference: int | None) -> bool | None:
+        """Whether `answer` is right; None where the reference answer is not known."""
+        if reference is None:
+            return None
+        return answer in (reference, self.admits(reference))
+
 
 COMPETITIONS = {
     competition.name: competition

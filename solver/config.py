@@ -43,6 +43,7 @@ class ScriptedConfig(Section):
     """Pace of one attempt; 0: as fast as the event loop turns."""
     start_seconds: float = Field(0.0, ge=0)
     start_error: str | None = None
+    close_seconds: float = Field(0.0, ge=0)
 
 
 class EngineConfig(Section):

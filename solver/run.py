@@ -116,14 +116,18 @@ class _Run:
         self._info: EngineInfo | None = None
         self._signal = 0
         self._error: SolverError | None = None
+        self._bug: BaseException | None = None
         self._out_of_time = False
 
     def run(self) -> RunResult:
         with contextlib.ExitStack() as files:
             is_stuck = _run_to_end(self._guarded(files))
-            if self._error is not None and self._info is None:
-                raise self._error  # the engine did not start: nothing was solved, and nothing is written over
-            return self._finish(self._journal or self._open_journal(files), is_stuck)
+            if self._info is None and (error := self._error or self._bug) is not None:
+                raise error  # the engine did not start: nothing was solved, and nothing is written over
+            result = self._finish(self._journal or self._open_journal(files), is_stuck)
+        if self._bug is not None:
+            raise self._bug  # only now that the answers are safe
+        return result
 
     async def _guarded(self, files: contextlib.ExitStack) -> None:
         """The stages, under the clock and Ctrl-C."""
@@ -139,9 +143,10 @@ class _Run:
                     work.cancel()
                     await asyncio.wait([work], timeout=guard / 2)
         if work.done() and not work.cancelled() and (error := work.exception()) is not None:
-            if not isinstance(error, SolverError):
-                raise error
-            self._error = error
+            if isinstance(error, SolverError):
+                self._error = error
+            else:
+                self._bug = error
 
     async def _stages(self, files: contextlib.ExitStack) -> None:
         deadline = self._status.deadline
@@ -153,6 +158,7 @@ class _Run:
             self._status.solving_since = monotonic()
             self._solver = Solver(tools, self._journal, self._status)
             await self._solver.solve_all(self._problems, deadline, self._earlier_attempts())
+            self._status.solved_at = monotonic()
             self._error = self._solver.failure
         except TimeoutError:
             self._out_of_time = True
@@ -197,12 +203,13 @@ class _Run:
             predictions.append(prediction)
         write_answers(self._options.output, [(p.problem_id, p.answer) for p in predictions])
         now = monotonic()
+        since, until = self._status.solving_since, self._status.solved_at
         summary = summarize(
             predictions,
             self._solver.records if self._solver else [],
             ended=self._ended,
             seconds=now - self._start,
-            solving_seconds=now - self._status.solving_since if self._status.solving_since else 0.0,
+            solving_seconds=0.0 if since is None else (until or now) - since,
             engine=self._info,
         )
         summary["journal_failure"] = journal.failure
@@ -223,11 +230,11 @@ class _Run:
 
     def _cut_short(self, problem: Problem) -> Prediction:
         """For a problem that the run did not decide: what its attempts so far say, else the fallback."""
-        reason: FallbackReason = "interrupted" if self._signal else "engine" if self._error else "no time"
+        reason: FallbackReason = "interrupted" if self._signal else "error" if self._error else "no time"
         if self._solver is not None:
             return self._solver.predict(problem, 0.0, cut_short=reason)
         fallback = self._competition.fallback
-        correct = None if problem.answer is None else problem.answer == fallback
+        correct = self._competition.judge(fallback, problem.answer)
         return Prediction(problem.id, fallback, "fallback", (), 0.0, reason, correct=correct)
 
     def _time_limit(self) -> Deadline | None:
@@ -248,7 +255,7 @@ class _Run:
         for problem in self._problems:
             prediction = self._history.record(problem.id).prediction
             if prediction is not None and prediction.is_final:
-                correct = None if problem.answer is None else prediction.answer == problem.answer
+                correct = self._competition.judge(prediction.answer, problem.answer)
                 status.predictions.append(replace(prediction, correct=correct))
         if self._options.resume:
             status.note(f"resuming: {len(status.predictions)} of {len(self._problems)} problems were decided before")

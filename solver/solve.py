@@ -14,7 +14,7 @@ from time import monotonic
 from solver.attempt import AttemptRun, Tools
 from solver.budget import allocate, plan_time
 from solver.consensus import decision, is_decided, tally
-from solver.errors import SolverError
+from solver.errors import EngineError, SolverError
 from solver.journal import Journal
 from solver.status import AttemptStatus, ProblemStatus, RunStatus
 from solver.types import Attempt, Deadline, FallbackReason, Prediction, Problem, ProblemBudget, StopReason
@@ -32,7 +32,7 @@ class Solver:
         """Finished attempts of each problem, in order of completion."""
         self.records: list[Attempt] = []
         """Every attempt of this run, the cut ones too, without their texts."""
-        self.failure: SolverError | None = None
+        self.failure: EngineError | None = None
         """Why no problem can be solved any more, once the engine has failed."""
         self.left_behind: set[asyncio.Task[Attempt]] = set()
         """Attempts that did not end when they were cancelled."""
@@ -114,7 +114,7 @@ class Solver:
             fallback_reason=None if decided else cut_short or self._fallback_reason(attempts),
             num_attempts=len(attempts),
             num_tokens=sum(attempt.num_tokens for attempt in attempts),
-            correct=None if problem.answer is None else answer == self._as_admitted(problem.answer),
+            correct=self._tools.competition.judge(answer, problem.answer),
         )
 
     def _record(self, attempt: Attempt, problem: Problem) -> None:
@@ -134,7 +134,8 @@ class Solver:
             return task.result()
         if not isinstance(error, SolverError):
             raise error
-        self.failure = error
+        if isinstance(error, EngineError):
+            self.failure = error
         return run.record("error", str(error))
 
     async def _abort(self, running: Mapping[asyncio.Task[Attempt], AttemptRun], reason: StopReason) -> None:
@@ -150,11 +151,7 @@ class Solver:
                 self._record(run.record(reason), run.problem)
 
     def _fallback_reason(self, attempts: Sequence[Attempt]) -> FallbackReason:
-        if self.failure is not None:
-            return "engine"
-        cut = not attempts or any(attempt.stop_reason == "deadline" for attempt in attempts)
-        return "no time" if cut else "no answer"
-
-    def _as_admitted(self, reference: int) -> int:
-        admitted = self._tools.competition.admits(reference)
-        return reference if admitted is None else admitted
+        stops = {attempt.stop_reason for attempt in attempts}
+        if self.failure is not None or "error" in stops:
+            return "error"
+        return "no time" if not attempts or "deadline" in stops else "no answer"

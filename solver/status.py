@@ -41,6 +41,8 @@ class RunStatus:
     """Of problems no longer in flight."""
     solving_since: float | None = None
     """When the engine was ready, on the monotonic clock."""
+    solved_at: float | None = None
+    """When the last problem was decided."""
 
     @property
     def num_tokens(self) -> int:

@@ -23,8 +23,9 @@ fallback: no attempt gave an answer; the competition's fallback value was handed
 
 ExecutionStatus = Literal["ok", "error", "timeout", "memory", "crashed"]
 
-FallbackReason = Literal["no answer", "no time", "engine", "interrupted"]
-"""no answer: attempts ran and none gave one. no time: the run's clock ended before an attempt could."""
+FallbackReason = Literal["no answer", "no time", "error", "interrupted"]
+"""no answer: attempts ran and none gave one. no time: the run's clock ended before an attempt could. error: the engine,
+or an attempt's Python, could not work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,48 @@ def test_the_deadline_while_python_runs_cuts_the_code_too(solve: Solve, tmp_path
     assert by_id(result)["a"][1:] == ("fallback", "no time")
 
 
+def test_an_engine_that_does_not_close_does_not_pass_the_limit(solve: Solve, tmp_path: Path) -> None:
+    began = monotonic()
+    result = solve(P, RIGHT, "engine.scripted.close_seconds=60", *SHORT)
+    assert monotonic() - began < 3
+    assert result.summary["score"] == 3
+
+
+def test_a_bug_in_the_middle_still_writes_the_answers(
+    solve: Solve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from solver.solve import Solver
+
+    original = Solver.predict
+
+    def second_fails(self: Solver, *arguments: Any, **more: Any) -> Any:
+        if len(self._status.predictions) == 1 and not more:
+            raise ZeroDivisionError
+        return original(self, *arguments, **more)
+
+    monkeypatch.setattr(Solver, "predict", second_fails)
+    with pytest.raises(ExceptionGroup) as error:
+        solve(P, RIGHT)
+    assert error.group_contains(ZeroDivisionError)
+    assert read_answers(tmp_path / "submission.csv") == {"a": 42, "b": 0, "c": 0}
+
+
+def test_python_that_cannot_start_fails_its_attempts_alone(
+    solve: Solve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from solver.errors import SandboxError
+    from solver.sandbox import PythonSession
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise SandboxError("no process")
+
+    monkeypatch.setattr(PythonSession, "run", refuse)
+    result = solve(P, RIGHT)
+    assert by_id(result)["a"] == (0, "fallback", "error")
+    assert by_id(result)["c"] == (5, "consensus", None)
+    assert result.exit_code == 0
+
+
 def test_answers_found_before_the_deadline_count(solve: Solve) -> None:
     script = [{"texts": ["\\boxed{42}", "x" * 5000], "tokens_per_second": 500}]
     result = solve(P[:1], script, *SHORT, "consensus.quorum=8", "consensus.uncatchable=false")
@@ -125,8 +167,8 @@ def test_a_dead_engine_ends_the_run_with_the_answers_so_far(solve: Solve, tmp_pa
     script = [{"when": "6*7", "texts": ["\\boxed{42}"]}, {"texts": ["some text"], "fault": "error", "fault_after": 3}]
     result = solve(P, script)
     assert by_id(result)["a"] == (42, "consensus", None)
-    assert by_id(result)["b"] == (0, "fallback", "engine")
-    assert by_id(result)["c"] == (0, "fallback", "engine")
+    assert by_id(result)["b"] == (0, "fallback", "error")
+    assert by_id(result)["c"] == (0, "fallback", "error")
     assert result.exit_code == 1
     assert "told the engine to fail" in str(result.error)
     assert list(read_answers(tmp_path / "submission.csv")) == ["a", "b", "c"]

@@ -91,7 +91,7 @@ class ScriptedEngine:
                 self.running -= 1
 
     async def close(self) -> None:
-        return
+        await asyncio.sleep(self._config.scripted.close_seconds)
 
     async def _play(self, prompt: list[int], params: SamplingParams) -> AsyncGenerator[Completion, None]:
         entry, text = self._choose(self._tokenizer.decode(prompt), params.seed or 0)
