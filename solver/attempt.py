@@ -39,6 +39,10 @@ class Tools:
     attempts finish, and with it a run, does not depend on how long a process takes. Open for every other engine."""
 
 
+_FORCE_SHARE = 0.2  # of a problem's time, at the most, is kept back for forced answers
+_FORCED_TOKENS = 24
+
+
 def turn_seed(run_seed: int, problem_id: str, attempt: int, turn: int) -> int:
     """The seed of one turn: different for every problem, attempt and turn, the same in every run with `run_seed`."""
     name = f"{run_seed}/{problem_id}/{attempt}/{turn}".encode()
@@ -66,6 +70,7 @@ class AttemptRun:
         self._executions: list[ExecutionResult] = []
         self._turn_seeds = [turn_seed(tools.config.seed, problem.id, index, 0)]
         self._answer: int | None = None
+        self._forced = False
         self._began = monotonic()
 
     async def run(self) -> Attempt:
@@ -75,11 +80,17 @@ class AttemptRun:
             EngineError: the engine has failed; no attempt of this run can go on.
         """
         stop_reason: StopReason = "deadline"
-        when = None if math.isinf(self._deadline.at) else self._deadline.at
+        kept_back = min(self._tools.config.attempts.force_seconds, _FORCE_SHARE * self._deadline.remaining())
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(when), self._session() as session:
+            async with _timeout_at(self._deadline.before(kept_back)), self._session() as session:
                 stop_reason = await self._converse(session)
         self._answer = self._final_answer()
+        if self._answer is None and kept_back:
+            with contextlib.suppress(TimeoutError):
+                async with _timeout_at(self._deadline):
+                    await self._force_answer()
+            self._answer = self._final_answer()
+            self._forced = self._answer is not None
         return self.record(stop_reason)
 
     def record(self, stop_reason: StopReason, error: str | None = None) -> Attempt:
@@ -98,6 +109,7 @@ class AttemptRun:
             started=self._began - self._tools.process_start,
             seconds=monotonic() - self._began,
             turn_seeds=tuple(self._turn_seeds),
+            forced=self._forced,
             error=error,
         )
 
@@ -122,25 +134,43 @@ class AttemptRun:
                 return self._stop_reason(finish)
             calls_left -= 1
             result = await self._execute(session, code)
-            self._append_result(chat.code_result(result, calls_left))
+            self._append(chat.code_result(result, calls_left))
         return "max_tokens"
 
     def _turn_params(self, calls_left: int) -> SamplingParams | None:
         """How the next turn is sampled, or None where no token is left for it."""
         config, turn = self._tools.config, len(self._executions)
-        room = self._tools.max_model_len - len(self._prompt)
-        max_tokens = min(config.attempts.max_tokens, room) - len(self._tokens)
-        if turn == len(self._turn_seeds):
-            self._turn_seeds.append(turn_seed(config.seed, self.problem.id, self.index, turn))
+        max_tokens = min(config.attempts.max_tokens, self._room()) - len(self._tokens)
         if max_tokens <= 0:
             return None
+        stop = self._tools.chat.stop_strings(self._mode, calls_left)
+        return self._sampling_params(turn, max_tokens, stop)
+
+    def _sampling_params(self, turn: int, max_tokens: int, stop: tuple[str, ...]) -> SamplingParams:
+        config = self._tools.config
+        if turn == len(self._turn_seeds):
+            self._turn_seeds.append(turn_seed(config.seed, self.problem.id, self.index, turn))
         return SamplingParams(
             max_tokens=max_tokens,
             **config.sampling.model_dump(),
             seed=self._turn_seeds[turn],
-            stop=self._tools.chat.stop_strings(self._mode, calls_left),
+            stop=stop,
             stop_token_ids=self._tools.chat.stop_token_ids,
         )
+
+    def _room(self) -> int:
+        """Tokens that the context has after the prompt."""
+        return self._tools.max_model_len - len(self._prompt)
+
+    async def _force_answer(self) -> None:
+        """Let an attempt without an answer write one: the start of a box is put into its mouth."""
+        while self._tokens and self._tokens[-1] in self._tools.chat.stop_token_ids:
+            self._tokens.pop()
+        opening = self._tools.chat.force_answer(self._tokens)
+        max_tokens = min(_FORCED_TOKENS, self._room() - len(self._tokens) - len(opening))
+        if max_tokens > 0:
+            self._append(opening)
+            await self._write(self._sampling_params(len(self._turn_seeds), max_tokens, stop=("}",)))
 
     async def _write(self, params: SamplingParams) -> FinishReason | Literal["answered"]:
         """The model's turn. answered: its answer stands, and what it would write after that is not wanted."""
@@ -186,8 +216,13 @@ class AttemptRun:
         self._executions.append(result)
         return result
 
-    def _append_result(self, tokens: list[int]) -> None:
+    def _append(self, tokens: list[int]) -> None:
+        """What the model did not write itself: it counts against its tokens all the same."""
         self._tokens += tokens
         self._num_tool_tokens += len(tokens)
         self._text.feed(tokens)
         self._tail = ""
+
+
+def _timeout_at(deadline: Deadline) -> asyncio.Timeout:
+    return asyncio.timeout_at(None if math.isinf(deadline.at) else deadline.at)

@@ -96,6 +96,9 @@ class AttemptsConfig(Section):
     """Tokens of one attempt, code output included."""
     stop_at_answer: bool = True
     """End an attempt at its first complete boxed answer outside its thinking."""
+    force_seconds: float = Field(5.0, ge=0)
+    """Kept back from a problem's time (never more than a fifth of it) for attempts that have no answer: the start of a
+    box is put into their mouths. Forced answers vote only where no attempt finished with an answer. 0: never."""
 
 
 class ConsensusConfig(Section):

@@ -15,18 +15,22 @@ from solver.types import Attempt, Candidate, DecidedBy
 def tally(attempts: Iterable[Attempt]) -> list[Candidate]:
     """One candidate for each answer, most votes first; equal votes go to the lower mean token entropy where the engine
     gave log-probabilities, then to the answer that was finished first (`attempts` stand in order of completion).
+    Forced answers vote only where there are no others: in the BrUMO traces 32 of 58 were right, 56 of 58 finished ones.
     """
+    answered = [attempt for attempt in attempts if attempt.answer is not None]
+    free = [attempt for attempt in answered if not attempt.forced]
     voters: dict[int, list[Attempt]] = {}
-    for attempt in attempts:
+    for attempt in free or answered:
         if attempt.answer is not None:
             voters.setdefault(attempt.answer, []).append(attempt)
     ranked = sorted(voters.items(), key=lambda item: (-len(item[1]), _mean_entropy(item[1])))
-    return [Candidate(answer, len(group), tuple(a.index for a in group)) for answer, group in ranked]
+    return [Candidate(answer, len(group), tuple(a.index for a in group), not free) for answer, group in ranked]
 
 
 def is_decided(candidates: Sequence[Candidate], pending: int, num_attempts: int, config: ConsensusConfig) -> bool:
-    """Whether the leader may be handed out although `pending` of `num_attempts` attempts have not finished."""
-    if not candidates:
+    """Whether the leader may be handed out although `pending` of `num_attempts` attempts have not finished. One of
+    forced answers never may."""
+    if not candidates or candidates[0].forced:
         return False
     votes = candidates[0].votes
     if config.quorum is not None and votes >= min(config.quorum, num_attempts):

@@ -151,7 +151,7 @@ def _attempt(entry: dict[str, Any]) -> Attempt:
 
 
 def _prediction(entry: dict[str, Any]) -> Prediction:
-    entry["candidates"] = tuple(Candidate(c["answer"], c["votes"], tuple(c["attempts"])) for c in entry["candidates"])
+    entry["candidates"] = tuple(Candidate(**{**c, "attempts": tuple(c["attempts"])}) for c in entry["candidates"])
     return Prediction(**_known(Prediction, entry))
 
 

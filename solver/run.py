@@ -7,6 +7,7 @@ time to write, so each problem gets a row whatever hangs.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import platform
 import signal
@@ -151,7 +152,7 @@ class _Run:
     async def _stages(self, files: contextlib.ExitStack) -> None:
         deadline = self._status.deadline
         try:
-            async with _timeout_at(deadline):
+            async with asyncio.timeout_at(None if math.isinf(deadline.at) else deadline.at):
                 tools = await self._start_engine()
             self._journal = self._open_journal(files)
             self._status.enter("solving")
@@ -332,10 +333,6 @@ def _run_to_end(main: Coroutine[Any, Any, None]) -> bool:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
     return any(not task.done() for task in left)
-
-
-def _timeout_at(deadline: Deadline) -> asyncio.Timeout:
-    return asyncio.timeout_at(None if deadline.at == float("inf") else deadline.at)
 
 
 def _changed_settings(before: dict[str, Any], config: SolverConfig) -> list[str]:

@@ -34,6 +34,7 @@ def summarize(
             for kind in dict.fromkeys(p.decided_by for p in judged)
         },
         "attempts": len(attempts),
+        "forced_answers": sum(attempt.forced for attempt in attempts),
         "stop_reasons": dict(Counter(attempt.stop_reason for attempt in attempts)),
         "executions": len(executions),
         "execution_status": dict(Counter(execution.status for execution in executions)),
@@ -53,7 +54,8 @@ def describe(prediction: Prediction) -> str:
         how = f"fallback ({prediction.fallback_reason})"
     else:
         total = sum(candidate.votes for candidate in prediction.candidates)
-        how = f"{prediction.decided_by} {prediction.candidates[0].votes}/{total}"
+        forced = " of forced answers" if prediction.candidates[0].forced else ""
+        how = f"{prediction.decided_by} {prediction.candidates[0].votes}/{total}{forced}"
     mark = {True: "right", False: "wrong", None: ""}[prediction.correct]
     return f"{prediction.answer}  {how}  {prediction.seconds:.1f} s  {mark}".rstrip()
 

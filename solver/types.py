@@ -119,12 +119,13 @@ class Attempt:
     num_tokens: int
     """Tokens the model wrote."""
     num_tool_tokens: int
-    """Tokens of code output; they count against the same limit."""
+    """Tokens put in by us, code output above all; they count against the same limit."""
     executions: tuple[ExecutionResult, ...]
     started: float
     seconds: float
     mean_entropy: float | None = None
     forced: bool = False
+    """The answer was not the model's own decision: it was made to box one when it had ended or run out of time."""
     turn_seeds: tuple[int, ...] = ()
     """The seed of each turn; the first is `seed`."""
     error: str | None = None
@@ -137,6 +138,8 @@ class Candidate:
     answer: int
     votes: int
     attempts: tuple[int, ...]
+    forced: bool = False
+    """Its votes are forced answers; there were no others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,18 @@ def test_the_final_text_is_what_follows_the_thinking() -> None:
     assert CHAT.final_text(TOKENIZER.encode("<think>draft</think> final")) == " final"
 
 
+@pytest.mark.parametrize(
+    ("text", "opening"),
+    [
+        ("So it is 4.", "\n\nThe answer is \\boxed{"),
+        ("<think>so", "\n</think>\n\nThe answer is \\boxed{"),
+        ("<think>so</think> <tool_call>\nprint(", "\n</tool_call>\n\nThe answer is \\boxed{"),
+    ],
+)
+def test_a_forced_answer_closes_what_is_open_and_opens_a_box(text: str, opening: str) -> None:
+    assert TOKENIZER.decode(CHAT.force_answer(TOKENIZER.encode(text))) == opening
+
+
 def test_an_unknown_prompt_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'openmath-cot'"):
         build_chat(ChatConfig(cot_prompt="openmath-cott"), TOKENIZER)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,14 @@ UNCATCHABLE = ConsensusConfig(quorum=None, uncatchable=True)
 
 def attempt(index: int, answer: int | None, entropy: float | None = None) -> Attempt:
     return Attempt("p", index, 0, "cot", answer, "answered", "", 0, 0, 0, (), 0.0, 0.0, mean_entropy=entropy)
+
+
+def test_forced_answers_vote_only_where_there_are_no_others() -> None:
+    forced = [replace(attempt(index, 7), forced=True) for index in range(5)]
+    assert [(c.answer, c.votes, c.forced) for c in tally([*forced, attempt(5, 3)])] == [(3, 1, False)]
+    assert [(c.answer, c.votes, c.forced) for c in tally(forced)] == [(7, 5, True)]
+    assert not is_decided(tally(forced), 3, 8, QUORUM)
+    assert decision(tally(forced), 0, 5, QUORUM) == (7, "majority")
 
 
 def attempts(answers: Sequence[int | None]) -> list[Attempt]:

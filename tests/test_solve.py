@@ -148,6 +148,29 @@ def test_python_that_cannot_start_fails_its_attempts_alone(
     assert result.exit_code == 0
 
 
+def test_an_attempt_that_ends_without_an_answer_is_made_to_box_one(solve: Solve, tmp_path: Path) -> None:
+    result = solve(P[:1], [{"texts": ["It is forty-two."], "forced": "42}"}], "consensus.quorum=2")
+    assert by_id(result)["a"] == (42, "majority", None)
+    attempts = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")
+    assert {(a["forced"], a["stop_reason"]) for a in attempts} == {(True, "ended")}
+    assert attempts[0]["text"].endswith("forty-two.\n\nThe answer is \\boxed{42}")
+    assert len(attempts[0]["turn_seeds"]) == 2
+
+
+def test_an_attempt_still_thinking_near_the_deadline_is_made_to_box_an_answer(solve: Solve, tmp_path: Path) -> None:
+    script = [{"texts": ["<think>" + "so " * 5000], "tokens_per_second": 300, "forced": "42}"}]
+    result = solve(P[:1], script, *SHORT)
+    assert by_id(result)["a"] == (42, "majority", None)
+    attempt = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")[0]
+    assert (attempt["forced"], attempt["stop_reason"]) == (True, "deadline")
+    assert "</think>" in attempt["text"]
+
+
+def test_without_time_kept_back_no_answer_is_forced(solve: Solve) -> None:
+    result = solve(P[:1], [{"texts": ["It is forty-two."], "forced": "42}"}], "attempts.force_seconds=0")
+    assert by_id(result)["a"][1:] == ("fallback", "no answer")
+
+
 def test_answers_found_before_the_deadline_count(solve: Solve) -> None:
     script = [{"texts": ["\\boxed{42}", "x" * 5000], "tokens_per_second": 500}]
     result = solve(P[:1], script, *SHORT, "consensus.quorum=8", "consensus.uncatchable=false")

@@ -51,8 +51,8 @@ class ChatFormat(Protocol):
     def code_result(self, result: ExecutionResult, calls_left: int) -> list[int]:
         """What is appended to the transcript after a call."""
 
-    def force_answer(self) -> list[int]:
-        """What closes an attempt that has to answer now: the end of thinking and the start of a boxed answer."""
+    def force_answer(self, tokens: Sequence[int] = ()) -> list[int]:
+        """What follows the tokens of an attempt that must answer now: the end of what is open, the start of a box."""
 
     def final_text(self, tokens: Sequence[int]) -> str:
         """The text in which the answer may stand, of everything after the prompt."""

@@ -63,8 +63,12 @@ class OpenMathFormat:
             text += f"```system\n{note}```\n"
         return self._tokenizer.encode(text)
 
-    def force_answer(self) -> list[int]:
-        return self._tokenizer.encode("\n</think>\n\n\\boxed{")
+    def force_answer(self, tokens: Sequence[int] = ()) -> list[int]:
+        text = self._tokenizer.decode(tokens)
+        in_call = text.count(_BEGIN) > text.count(_END)
+        in_thought = text.count("<think>") > text.count("</think>")
+        ends = (f"\n{_END}" if in_call else "") + ("\n</think>" if in_thought else "")
+        return self._tokenizer.encode(f"{ends}\n\nThe answer is \\boxed{{")
 
     def final_text(self, tokens: Sequence[int]) -> str:
         return final_part(self._tokenizer.decode(tokens))
