@@ -21,12 +21,13 @@ _FIRST_UIDS = (2_000_000_000, 100_000)
 def find_plan(settings: dict[str, Any], layers: Layers, *, private_root: bool) -> Plan:
     """The layers to use, and into `layers` what each of them came to."""
     without = settings["without"]
-    first_uid = _find_own_uid(settings["sys_path"], layers, switched_off="own uid" in without)
     abi = _find_landlock(layers, switched_off="landlock" in without)
     has_seccomp = _find_seccomp(layers, switched_off="seccomp" in without)
     is_guarded = private_root or abi > 0
     can_chroot = not is_guarded and "chroot" not in without and kernel.can_chroot()
     no_names = not is_guarded and not can_chroot and has_seccomp
+    needed = settings["sys_path"] if is_guarded else []  # else everything is loaded before the uid changes
+    first_uid = _find_own_uid(needed, layers, switched_off="own uid" in without)
     layers["files"] = _file_report(private_root=private_root, abi=abi, chroot=can_chroot, no_names=no_names)
     return Plan(
         private_root=private_root,
@@ -89,7 +90,7 @@ def _live_as(uid: int, sys_path: list[str]) -> None:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    for path in [*sys_path, os.__file__]:
+    for path in sys_path:
         if not os.access(path, os.R_OK):
             raise PermissionError(13, f"that uid could not read {path}")
 
