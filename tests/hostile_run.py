@@ -45,6 +45,7 @@ class Outside:
     secret: str
     listeners: list[socket.socket] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    at_first: os.stat_result = field(default_factory=lambda: Path("/").stat())
 
     @classmethod
     def make(cls, folder: Path, zygote_pid: int) -> "Outside":
@@ -52,13 +53,13 @@ class Outside:
         self = cls(folder, secret=os.urandom(8).hex())
         self.canary.write_text(f"SECRET {self.secret}", "ascii")
         self.canary.chmod(0o644)
-        self._stat = self.canary.stat()
+        self.at_first = self.canary.stat()
         port = self._listen(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         with contextlib.suppress(OSError):  # no IPv6 here
             self._listen(socket.AF_INET6, socket.SOCK_STREAM, ("::1", port))
         self._listen(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", port))
         self._listen(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "socket"))
-        abstract = f"olympiad-{self.secret}"
+        abstract = f"olympiad-{os.urandom(8).hex()}"
         self._listen(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{abstract}")
         (folder / "socket").chmod(0o777)
         self.names = {
@@ -89,7 +90,9 @@ class Outside:
             found.append("the canary's bytes changed")
         else:
             now = self.canary.stat()
-            if any(getattr(now, it) != getattr(self._stat, it) for it in ("st_mode", "st_uid", "st_mtime_ns", "st_nlink")):
+            if any(
+                getattr(now, it) != getattr(self.at_first, it) for it in ("st_mode", "st_uid", "st_mtime_ns", "st_nlink")
+            ):
                 found.append("the canary's metadata changed")
         for listener in self.listeners:
             with contextlib.suppress(BlockingIOError):

@@ -20,7 +20,7 @@ class SandboxPool:
     """`start` and `close` frame a run; a pool that was not started starts with its first block, without spares."""
 
     def __init__(self, limits: SandboxLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self.running = asyncio.Semaphore(len(os.sched_getaffinity(0)))
         """Held by a session while it runs a block."""
         self._processes: set[SessionProcess] = set()
@@ -37,7 +37,7 @@ class SandboxPool:
         Raises:
             SandboxError: code cannot be confined here; the line names the missing layer.
         """
-        zygote = shared_zygote(self._limits)
+        zygote = shared_zygote(self.limits)
         await zygote.until_probed()
         self._is_started = True
         self._refill_later()
@@ -55,13 +55,13 @@ class SandboxPool:
         self._spares.clear()
         if self._is_started:
             self._is_started = False
-            zygote = shared_zygote(self._limits)
+            zygote = shared_zygote(self.limits)
             if not zygote.num_sessions:
                 await zygote.close()
 
     @asynccontextmanager
     async def session(self, seed: int = 0) -> AsyncIterator[PythonSession]:
-        session = PythonSession(self, self._limits, seed)
+        session = PythonSession(self, self.limits, seed)
         try:
             yield session
         finally:
@@ -96,16 +96,16 @@ class SandboxPool:
 
     async def _fork(self) -> SessionProcess:
         for is_last_try in (False, True):
-            zygote = shared_zygote(self._limits)
+            zygote = shared_zygote(self.limits)
             try:
-                process = await zygote.fork(self._limits)
+                process = await zygote.fork(self.limits)
                 break
             except SandboxError:
                 if is_last_try or not self._may_try_again(zygote):
                     raise
         self._processes.add(process)
         if self._watch is None:
-            self._watch = Watch(self._limits, lambda: list(self._processes))
+            self._watch = Watch(self.limits, lambda: list(self._processes))
         self._watch.start()
         return process
 
@@ -118,7 +118,7 @@ class SandboxPool:
 
     async def _fill_spares(self) -> None:
         try:
-            while len(self._spares) < self._limits.spares:
+            while len(self._spares) < self.limits.spares:
                 self._spares.append(await self._fork())
         except SandboxError:
             return  # whoever needs a session next hears of it

@@ -1,6 +1,7 @@
 """A Python session for one attempt: it keeps its variables between blocks, and is started again where it is lost."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from solver.types import ExecutionResult, ExecutionStatus
 if TYPE_CHECKING:
     from solver.sandbox.pool import SandboxPool
 
+_MAX_REPLAYED = 200
 _MAX_CODE_CHARS = MAX_FRAME // 16
 _LOST = "Python was restarted, variables of earlier blocks are lost"
 _RESTORED = "Python was restarted and the earlier blocks were run again, so their variables are back"
@@ -44,12 +46,18 @@ class _History:
 
     @property
     def can_be_replayed(self) -> bool:
-        return bool(self.blocks) and self.seconds <= self.max_seconds
+        return bool(self.blocks) and self.can_be_added_to
+
+    @property
+    def can_be_added_to(self) -> bool:
+        return self.seconds <= self.max_seconds and len(self.blocks) < _MAX_REPLAYED
 
     def add(self, number: int, code: str, seconds: float) -> None:
         self.seconds += seconds
-        if self.seconds <= self.max_seconds:
+        if self.can_be_added_to:
             self.blocks.append((number, code))
+        else:
+            self.seconds = math.inf
 
     def forget(self) -> None:
         self.blocks, self.seconds = [], 0.0

@@ -46,8 +46,6 @@ def _take_descriptors(socket: int, output: int) -> None:
 
 
 def _fresh_namespace() -> dict[str, Any]:
-    for name in [name for name in sys.modules if name == "solver" or name.startswith("solver.")]:
-        del sys.modules[name]  # the block's `import solver` finds nothing of ours
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")

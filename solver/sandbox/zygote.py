@@ -37,6 +37,8 @@ def main(settings_text: str) -> NoReturn:
     _send(control, {"layers": layers, "problem": probe.problem(layers, unsafe=settings["unsafe"])})
     began = monotonic()
     missing = preload.load(all_submodules=plan.needs_all_modules)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "solver"]:
+        del sys.modules[name]  # a block's `import solver` finds nothing of ours
     gc.collect()
     gc.disable()
     gc.freeze()  # sessions' collectors leave these objects alone, so their pages stay shared
