@@ -40,6 +40,8 @@ scipy.spatial scipy.spatial.distance scipy.special scipy.stats networkx.algorith
 networkx.algorithms.bipartite networkx.algorithms.flow networkx.algorithms.isomorphism
 """
 
+_POOL, _BYTES_HEADER, _MAX_FILLERS = 16 << 10, 33, 20_000
+
 
 def load(*, all_submodules: bool = False) -> dict[str, str]:
     """Import everything; what is missing of `LIBRARIES`, with the reason. Other modules are passed over in silence:
@@ -57,6 +59,25 @@ def load(*, all_submodules: bool = False) -> dict[str, str]:
             _import_below(name)
         _use_once()
     return missing
+
+
+def fill_holes() -> list[object]:
+    """Objects that take the free places between those of the libraries; to be kept.
+
+    What a session allocates first then comes from pages of its own, and not from one hole in each of hundreds of
+    pages that it would otherwise share with the zygote. A fresh pool of CPython's allocator (Objects/obmalloc.c:
+    16 KiB, one size of object) shows in addresses that stay within it.
+    """
+    kept: list[object] = []
+    for size in range(16, 513, 16):
+        in_a_row = last_pool = 0
+        for _ in range(_MAX_FILLERS):
+            filler: object = object() if size == 16 else float(in_a_row) if size == 32 else bytes(size - _BYTES_HEADER)
+            kept.append(filler)
+            in_a_row, last_pool = (in_a_row + 1 if id(filler) // _POOL == last_pool else 0), id(filler) // _POOL
+            if in_a_row > _POOL // size - 8:
+                break
+    return kept
 
 
 def _import_below(package: str) -> None:
