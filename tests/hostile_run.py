@@ -91,7 +91,8 @@ class Outside:
         else:
             now = self.canary.stat()
             if any(
-                getattr(now, it) != getattr(self.at_first, it) for it in ("st_mode", "st_uid", "st_mtime_ns", "st_nlink")
+                getattr(now, it) != getattr(self.at_first, it)
+                for it in ("st_mode", "st_uid", "st_mtime_ns", "st_nlink")
             ):
                 found.append("the canary's metadata changed")
         for listener in self.listeners:
