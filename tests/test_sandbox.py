@@ -456,9 +456,10 @@ def test_a_started_pool_reports_its_layers_and_leaves_nothing_behind() -> None:
         pid = shared_zygote(LIMITS).pid
         await pool.close()
         await pool.close()
+        assert shared_zygote(LIMITS).num_sessions == 0
+        end_shared_zygotes()
         return pid, open_descriptors()
 
-    end_shared_zygotes()
     pid, first = asyncio.run(main())
     assert not is_there(pid)
     assert asyncio.run(main())[1] == first

@@ -184,8 +184,6 @@ class Zygote:
         if not self._control._closed:  # type: ignore[attr-defined]
             self._detach()
             self._control.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.1)
         if self._process.poll() is None:
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):

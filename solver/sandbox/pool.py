@@ -28,11 +28,13 @@ class SandboxPool:
         self._refill: asyncio.Task[None] | None = None
         self._watch: Watch | None = None
         self._is_started = False
+        self.report: SandboxReport | None = None
+        """What confines the code; None before `start`."""
 
     async def start(self) -> SandboxReport:
         """Start the zygote, and return when it is known what confines the code; libraries load on behind this.
 
-        To be called before threads and a CUDA context exist. `close` then ends everything.
+        To be called before threads and a CUDA context exist.
 
         Raises:
             SandboxError: code cannot be confined here; the line names the missing layer.
@@ -41,10 +43,11 @@ class SandboxPool:
         await zygote.until_probed()
         self._is_started = True
         self._refill_later()
-        return SandboxReport.of(zygote)
+        self.report = SandboxReport.of(zygote)
+        return self.report
 
     async def close(self) -> None:
-        """End every session, and the zygote if no other pool has sessions of it. May be called twice."""
+        """End every session. May be called twice. The zygote stays for the next pool, and ends with this process."""
         if self._refill is not None:
             self._refill.cancel()
             await asyncio.wait([self._refill])
@@ -53,11 +56,7 @@ class SandboxPool:
             await self._watch.stop()
         await asyncio.gather(*(self.end(process) for process in list(self._processes)))
         self._spares.clear()
-        if self._is_started:
-            self._is_started = False
-            zygote = shared_zygote(self.limits)
-            if not zygote.num_sessions:
-                await zygote.close()
+        self._is_started = False
 
     @asynccontextmanager
     async def session(self, seed: int = 0) -> AsyncIterator[PythonSession]:
