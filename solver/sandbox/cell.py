@@ -5,12 +5,12 @@ exit() ends the block alone, and an error is told by the block's own lines. Noth
 `solver.sandbox.confine`; the clock is the parent's.
 """
 
+import _signal  # type: ignore[import-not-found]  # what `signal` wraps: its enums cost a third of a small block
 import ast
 import asyncio
 import inspect
 import linecache
 import re
-import signal
 import sys
 import traceback
 from dataclasses import dataclass
@@ -49,12 +49,12 @@ def run_cell(code: str, number: int, names: Names) -> Outcome:
             hint = _hint(tree)
             _execute(tree, name, names, is_quiet=code.rstrip().endswith(";"))
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
             _flush()
     except SystemExit:
         return Outcome("ok", hint="[no output: the block ended itself with exit()]")
     except KeyboardInterrupt as raised:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         return Outcome("interrupted", _explain(raised))
     except MemoryError as raised:
         return Outcome("memory", _explain(raised))
@@ -64,8 +64,8 @@ def run_cell(code: str, number: int, names: Names) -> Outcome:
 
 
 def _accept_interrupts() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
 def _parse(code: str, name: str) -> ast.Module:
@@ -97,7 +97,8 @@ def _hint(tree: ast.Module) -> str:
     last = tree.body[-1]
     if isinstance(last, ast.Assign | ast.AugAssign | ast.AnnAssign):
         target = last.targets[0] if isinstance(last, ast.Assign) else last.target
-        return f"[no output: the last line was an assignment; print({ast.unparse(target)[:80]}) shows its value]"
+        shown = target.id if isinstance(target, ast.Name) else ast.unparse(target)[:80]
+        return f"[no output: the last line was an assignment; print({shown}) shows its value]"
     if isinstance(last, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return f"[no output: {last.name} is defined but was not called or printed]"
     if isinstance(last, ast.Expr):

@@ -15,6 +15,7 @@ import tempfile
 from asyncio import AbstractEventLoop, Future
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from solver.config import SandboxLimits
@@ -55,6 +56,7 @@ class Zygote:
         self._sessions: dict[int, SessionProcess] = {}
         self._forked: dict[int, Future[None]] = {}
         self._number = 0
+        self.owner = os.getpid()
         self._waiting: set[Future[None]] = set()
         self._loop: AbstractEventLoop | None = None
         self._directory = tempfile.mkdtemp(prefix="olympiad-solver-python-")
@@ -194,18 +196,17 @@ class Zygote:
         remove_tree(self._directory)
 
     async def _until(self, is_so: Any) -> None:
-        async with asyncio.timeout(_START_SECONDS):
-            while not is_so():
-                self._attach()
-                if self.is_gone:
-                    raise SandboxError(f"the process for model-written Python died: {self._last_words()}")
-                future = asyncio.get_running_loop().create_future()
-                self._waiting.add(future)
-                try:
-                    await future
-                finally:
-                    self._waiting.discard(future)
         self._attach()
+        deadline = monotonic() + _START_SECONDS
+        while not is_so():
+            if self.is_gone:
+                raise SandboxError(f"the process for model-written Python died: {self._last_words()}")
+            if monotonic() > deadline:
+                raise SandboxError(f"the process for model-written Python was not ready after {_START_SECONDS:.0f} s")
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.add(future)
+            await asyncio.wait([future], timeout=1.0)
+            self._waiting.discard(future)
 
     async def _send(self, message: dict[str, Any], descriptors: list[int]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
@@ -269,6 +270,9 @@ class Zygote:
                     asyncio.get_running_loop().run_in_executor(None, remove_tree, process.scratch)
         elif "layers" in message:
             self.layers, self.problem = message["layers"], message["problem"]
+            if self.has_private_root:  # it has become the root of the zygote; here it is an empty directory
+                with contextlib.suppress(OSError):
+                    Path(self._directory).rmdir()
         elif "ready" in message:
             self.is_ready, self.missing = True, message["missing"]
             self.preload_seconds, self.base_pages = message["preload_seconds"], message["base_pages"]
@@ -317,4 +321,6 @@ def shared_zygote(limits: SandboxLimits) -> Zygote:
 def end_shared_zygotes() -> None:
     """End every zygote of this process; the next session starts another."""
     while _shared:
-        _shared.popitem()[1].end_now()
+        zygote = _shared.popitem()[1]
+        if zygote.owner == os.getpid():  # not in a fork of the process that started it
+            zygote.end_now()

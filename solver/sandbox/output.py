@@ -4,6 +4,7 @@ import codecs
 import re
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\x1b")
+# carriage returns stay: progress bars use them
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
@@ -45,5 +46,6 @@ class OutputCapture:
 
 
 def _clean(text: str) -> str:
-    """Without terminal colours; control characters written out. Carriage returns stay: progress bars use them."""
+    """Without terminal colours; control characters written out, and what UTF-8 has no bytes for."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _ANSI.sub("", text))

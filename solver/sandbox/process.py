@@ -85,8 +85,9 @@ class SessionProcess:
         self.exit_code = code
         self._drain()
         self._close()
-        self.exited.set_result(None)
-        self._answer(None)
+        if not self._loop.is_closed():
+            self.exited.set_result(None)
+            self._answer(None)
 
     def reseed(self, seed: int) -> None:
         with contextlib.suppress(OSError):

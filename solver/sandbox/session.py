@@ -126,7 +126,7 @@ class PythonSession:
         if status == "memory":
             notes.append(f"[the memory limit of this Python, {self._limits.memory_mib:,} MiB, is used up]")
         text = capture.finish(*notes)
-        return ExecutionResult(status, text or reply.hint or "[no output]", seconds, state_kept=True)
+        return ExecutionResult(status, text or capture.finish(reply.hint), seconds, state_kept=True)
 
     async def _restart(
         self, lost: SessionProcess, capture: OutputCapture, seconds: float, limit: float, *, block_ran: bool

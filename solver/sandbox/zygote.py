@@ -16,7 +16,7 @@ import sys
 from time import monotonic
 from typing import Any, NoReturn
 
-from solver.sandbox import kernel, preload, probe, seccomp, view, wire, worker
+from solver.sandbox import kernel, preload, probe, remove, seccomp, view, wire, worker
 from solver.sandbox.cell import run_cell
 from solver.sandbox.confine import Confinement, Plan
 
@@ -51,6 +51,8 @@ def main(settings_text: str) -> NoReturn:
     _send(control, ready)
     _Zygote(control, plan, base_bytes).serve()
     del filler
+    if not plan.private_root:
+        remove.remove_tree(settings["directory"])  # the solver may have been killed
     os._exit(0)
 
 
