@@ -1,6 +1,6 @@
 """The sandbox beside what else runs model-written Python: a pool of Jupyter kernels, and a fresh Python per session.
 
-    python -m bench.sandbox [-o bench/results/sandbox.md]
+    python -m bench sandbox [--only COLUMN]...
 
 All three are real and measured in one run, one after another, with the mathematics libraries imported. It needs
 jupyter_client and ipykernel, and takes a few minutes. Memory is PSS: pages shared with others count in part.
@@ -10,18 +10,16 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
+from bench.report import table, write_report
 from solver.config import SandboxLimits
 from solver.sandbox import PythonSession, SandboxPool
 
@@ -223,7 +221,6 @@ class Figures:
     eight_session_blocks: float = 0.0
     back_ms: float = 0.0
     num_sessions: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 async def measure(backend: Backend) -> Figures:
@@ -331,11 +328,9 @@ ROWS: list[tuple[str, str, str]] = [
 ]
 
 
-def table(results: dict[str, Figures]) -> str:
-    lines = ["| | " + " | ".join(results) + " |", "| --- |" + " ---: |" * len(results)]
-    for label, name, form in ROWS:
-        lines.append(f"| {label} | " + " | ".join(format(getattr(it, name), form) for it in results.values()) + " |")
-    return "\n".join(lines)
+def figures_table(results: dict[str, Figures]) -> str:
+    rows = [[label, *(format(getattr(it, name), form) for it in results.values())] for label, name, form in ROWS]
+    return table(["", *results], rows)
 
 
 def ratios(results: dict[str, Figures]) -> str:
@@ -344,18 +339,6 @@ def ratios(results: dict[str, Figures]) -> str:
         f"Against the kernel pool: first result {kernels.first_result_ms / ours.first_result_ms:.0f}x sooner, "
         f"{ours.eight_session_blocks / kernels.eight_session_blocks:.0f}x the blocks a second, "
         f"{kernels.idle_pss_mib / ours.idle_pss_mib:.0f}x less memory a session."
-    )
-
-
-def circumstances() -> str:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    models = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("model name")]
-    cpu = models[0].partition(":")[2].strip() if models else platform.machine()
-    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    return (
-        f"`python -m bench.sandbox`, commit {commit.strip() or 'unknown'}, {datetime.now(UTC):%Y-%m-%d}, "
-        f"{cores} cores of {cpu}, Linux {platform.release()}, CPython {platform.python_version()}, "
-        f"uid {os.getuid()}, load {load:.1f} at the start."
     )
 
 
@@ -369,21 +352,18 @@ async def run(names: list[str]) -> dict[str, Figures]:
     return results
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.sandbox", description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, help="write the table as Markdown")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench sandbox", description=__doc__)
     parser.add_argument("--only", action="append", default=[], help="one of the columns; may be repeated")
     options = parser.parse_args(arguments)
-    where = circumstances()
+    before = os.getloadavg()[0]
     results = asyncio.run(run(options.only))
-    text = f"# The sandbox beside others\n\n{where}\nMedians of several runs.\n\n{table(results)}\n"
-    if not options.only:
-        text += f"\n{ratios(results)}\n"
-    print(text)
-    if options.output is not None:
-        options.output.write_text(text, "utf-8")
-    return 0
+    body = f"- load average at the start {before:.1f}, uid {os.getuid()}\n\nMedians.\n\n{figures_table(results)}"
+    if options.only:
+        print(body)
+    else:
+        write_report("sandbox", f"{body}\n{ratios(results)}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

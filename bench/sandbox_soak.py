@@ -1,6 +1,6 @@
 """Ten thousand blocks over sixteen sessions, with random kills: does anything leak?
 
-    python -m bench.sandbox_soak [--blocks N] [-o bench/results/sandbox-soak.md]
+    python -m bench sandbox_soak [--blocks N] [--seed S]
 
 Sessions are killed from outside (SIGKILL at a random moment), by their own code (os._exit, a null pointer, a loop that
 nothing stops) and by closing; now and then a new one takes an old one's place. Afterwards the solver's processes,
@@ -12,12 +12,12 @@ import asyncio
 import os
 import random
 import signal
-import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
-from bench.sandbox import circumstances
+from bench.report import write_report
 from solver.config import SandboxLimits
 from solver.sandbox import PythonSession, SandboxPool
 from solver.sandbox.host import shared_zygote
@@ -113,20 +113,14 @@ async def soak(num_blocks: int, seed: int) -> dict[str, object]:
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.sandbox_soak")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench sandbox_soak")
     parser.add_argument("--blocks", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args(arguments)
-    where = circumstances().replace("bench.sandbox`", "bench.sandbox_soak`")
     figures = asyncio.run(soak(options.blocks, options.seed))
-    text = f"# The sandbox's soak\n\n{where}\n\n" + "".join(f"- {name}: {value}\n" for name, value in figures.items())
-    print(text)
-    if options.output is not None:
-        options.output.write_text(text, "utf-8")
-    return 0
+    write_report("sandbox_soak", "\n".join(f"- {name}: {value}" for name, value in figures.items()), arguments or ())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

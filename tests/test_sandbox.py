@@ -3,6 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -552,3 +555,54 @@ def test_a_session_works_and_reads_nothing_outside_with_fewer_layers(without: tu
     assert (solved.status, solved.output) == ("ok", "x**2/2")
     assert (refused.status, gone.status) == ("error", "error")
     assert canary.read_text("ascii") == "secret"
+
+
+# The command
+
+
+def run_command(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "solver", "python", *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_shows_one_block_as_the_model_sees_it() -> None:
+    done = run_command("-c", "x = 20\nprint('out')\nx * 2")
+    assert (done.returncode, done.stdout) == (0, "out\n40\n")
+    assert done.stderr.startswith("[ok, ")
+
+
+def test_the_command_reads_a_block_from_standard_input_and_tells_of_failure() -> None:
+    done = run_command(given="1 / 0")
+    assert done.returncode == 1
+    assert done.stdout.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_the_command_refuses_in_one_line_where_nothing_confines() -> None:
+    done = run_command("-c", "1", "--set", 'sandbox.without_layers=["seccomp", "own uid"]')
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "--unsafe-sandbox" in done.stderr
+
+
+def test_nothing_is_left_when_the_solver_is_killed() -> None:
+    script = (
+        "import asyncio\nfrom solver.sandbox import PythonSession, SandboxLimits\n"
+        "from solver.sandbox.host import shared_zygote\n"
+        "async def main():\n"
+        "    async with PythonSession.open(SandboxLimits()) as session:\n"
+        "        await session.run('1')\n"
+        "        print(session._process.pid, shared_zygote(SandboxLimits()).pid, flush=True)\n"
+        "        await session.run('while True: pass', timeout_seconds=60)\n"
+        "asyncio.run(main())\n"
+    )
+    solver = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert solver.stdout is not None
+    pids = [int(pid) for pid in solver.stdout.readline().split()]
+    assert all(is_there(pid) for pid in pids)
+    solver.kill()
+    solver.communicate()
+    for _ in range(100):
+        if not any(is_there(pid) for pid in pids):
+            break
+        time.sleep(0.05)
+    assert not any(is_there(pid) for pid in pids)
