@@ -24,6 +24,9 @@ app = typer.Typer(
 )
 
 
+_UNSAFE = "Run the model's Python even where it cannot be confined."
+
+
 class EngineChoice(StrEnum):
     AUTO = "auto"
     VLLM = "vllm"
@@ -62,6 +65,7 @@ def solve(
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, such as sampling.top_p=0.9.")
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines even on a terminal.")] = False,
+    unsafe_sandbox: Annotated[bool, typer.Option("--unsafe-sandbox", help=_UNSAFE)] = False,
 ) -> None:
     """Solve a file of problems and write the answers.
 
@@ -85,6 +89,7 @@ def solve(
         "attempts.num_attempts": attempts,
         "concurrent_problems": 1 if one_by_one else concurrent_problems,
         "seed": seed,
+        "sandbox.unsafe": unsafe_sandbox or None,
     }
     resolved = load_config(preset, config, settings or (), {k: v for k, v in flags.items() if v is not None})
     result = run(RunOptions(problems, output, journal, resume, summary, plain), resolved, process_start_time())
@@ -116,6 +121,25 @@ def score(
     print(f"score {right}/{len(expected)}")
     if missing:
         print(f"warning: {missing} ids of {reference} have no row in {submission}", file=sys.stderr)
+
+
+@app.command()
+def python(
+    code: Annotated[str | None, typer.Option("-c", help="Run this block and leave.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, such as sandbox.memory_mib=512.")
+    ] = None,
+    unsafe_sandbox: Annotated[bool, typer.Option("--unsafe-sandbox", help=_UNSAFE)] = False,
+) -> None:
+    """Open the sandbox as the model sees it: Python block by block, or one block from -c or standard input.
+
+    Example: python -m solver python -c 'import sympy; sympy.factorint(2**64 + 1)'
+    """
+    from solver.config import load_config
+    from solver.sandbox.repl import run_repl
+
+    limits = load_config(settings=settings or (), flags={"sandbox.unsafe": True} if unsafe_sandbox else {}).sandbox
+    _leave(run_repl(limits, say=print, note=lambda line: print(line, file=sys.stderr), code=code))
 
 
 def main() -> NoReturn:

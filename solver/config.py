@@ -138,6 +138,9 @@ class BudgetConfig(Section):
         return self
 
 
+SandboxLayer = Literal["namespaces", "private root", "own uid", "landlock", "seccomp", "chroot"]
+
+
 class SandboxLimits(Section):
     """What one Python session may use."""
 
@@ -145,6 +148,18 @@ class SandboxLimits(Section):
     """Wall clock of one block."""
     memory_mib: int = Field(1024, ge=64)
     """On top of what the session's libraries take."""
+    scratch_mib: int = Field(32, ge=1)
+    """Of files in the session's own folder."""
+    total_memory_mib: int | None = Field(None, ge=64)
+    """Of all sessions together, on top of the libraries; None: three quarters of what is free at the start."""
+    replay_seconds: float = Field(2.0, ge=0)
+    """A session that had to be killed gets its variables back where its earlier blocks took no longer in all."""
+    spares: int = Field(2, ge=0)
+    """Sessions forked ahead of need."""
+    unsafe: bool = False
+    """Run even where neither system calls can be filtered nor a session can have a uid of its own."""
+    without_layers: tuple[SandboxLayer, ...] = ()
+    """Layers not to use; for tests of the others."""
     output_chars: int = Field(1000, ge=100)
     """Of one block's output; more keeps head and tail."""
 

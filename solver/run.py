@@ -109,6 +109,7 @@ class _Run:
         if config.engine.model is not None:
             check_model(config.engine.model)
         self._engine: Engine | None = None
+        self._sandbox = SandboxPool(config.sandbox)
         self._notes: list[str] = []
         self._history = self._read_history()
         self._status = self._first_status()
@@ -169,9 +170,12 @@ class _Run:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CLOSE_SECONDS):
                         await self._engine.close()
+            await self._sandbox.close()
 
     async def _start_engine(self) -> Tools:
         config, name = self._config, engine_name(self._config.engine)
+        self._status.enter("starting the sandbox")  # before the engine: its threads and its GPU must not be forked
+        await self._sandbox.start()
         folder = None
         if name != "scripted":
             self._status.enter("finding the model (the embedded one is converted once, in about a minute)")
@@ -187,7 +191,7 @@ class _Run:
             engine=self._engine,
             tokenizer=tokenizer,
             chat=chat,
-            sandbox=SandboxPool(config.sandbox),
+            sandbox=self._sandbox,
             max_model_len=self._info.max_model_len,
             process_start=self._start,
             turnstile=getattr(self._engine, "turnstile", None) or contextlib.nullcontext(),
@@ -313,6 +317,7 @@ class _Run:
             "num_problems": len(self._problems),
             "resumed": self._options.resume,
             "engine": asdict(self._info) if self._info else None,
+            "sandbox": self._sandbox.report.as_record() if self._sandbox.report else None,
             "versions": _versions(),
             "hardware": _hardware(),
         }

@@ -1,211 +1,186 @@
-"""A Python session for one attempt: a child process that keeps its variables between blocks and can be killed.
-
-What is covered: the clock is here, not in the child; a block over its time is interrupted (its state is kept) and,
-where that does not help, its process group is killed; address space and file size are limited; the child gets a clean
-environment and an empty scratch directory, and ends with the solver.
-
-What is not covered yet: files, network and other processes of the same user are open to the code it runs.
-"""
+"""A Python session for one attempt: it keeps its variables between blocks, and is started again where it is lost."""
 
 import asyncio
-import contextlib
-import json
-import os
-import shutil
-import signal
-import struct
-import sys
-import tempfile
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from dataclasses import dataclass, field
+from signal import Signals
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING
 
 from solver.config import SandboxLimits
 from solver.errors import SandboxError
+from solver.sandbox.output import OutputCapture
+from solver.sandbox.process import SessionProcess
+from solver.sandbox.wire import MAX_FRAME
 from solver.types import ExecutionResult, ExecutionStatus
 
-_WORKER = Path(__file__).with_name("worker.py")
-_GRACE_SECONDS = 0.5
-_MAX_REPLY = 1 << 20
+if TYPE_CHECKING:
+    from solver.sandbox.pool import SandboxPool
+
+_MAX_REPLAYED = 200
+_MAX_CODE_CHARS = MAX_FRAME // 16
 _LOST = "Python was restarted, variables of earlier blocks are lost"
+_RESTORED = "Python was restarted and the earlier blocks were run again, so their variables are back"
+_EMPTY = "Python was restarted"
+_TOO_LONG = "[the block was not run: it is longer than {:,} characters]"
+_KILLED = {
+    "memory": "killed: it took too much memory",
+    "protocol": "Python broke off: the block damaged the session itself",
+    "idle": "Python was ended: something kept running after its block",
+    "tasks": "Python was ended: too many threads",
+    "scratch": "Python was ended: its folder held too many or too large files",
+    "closed": "Python was ended",
+}
+
+
+@dataclass
+class _History:
+    """The blocks that finished, as long as running them again is cheap."""
+
+    max_seconds: float
+    blocks: list[tuple[int, str]] = field(default_factory=list)
+    """Number and code."""
+    seconds: float = 0.0
+
+    @property
+    def can_be_replayed(self) -> bool:
+        return bool(self.blocks) and self.can_be_added_to
+
+    @property
+    def can_be_added_to(self) -> bool:
+        return self.seconds <= self.max_seconds and len(self.blocks) < _MAX_REPLAYED
+
+    def add(self, number: int, code: str, seconds: float) -> None:
+        self.seconds += seconds
+        if self.can_be_added_to:
+            self.blocks.append((number, code))
+        else:
+            self.seconds = math.inf
+
+    def forget(self) -> None:
+        self.blocks, self.seconds = [], 0.0
 
 
 class PythonSession:
-    """Runs blocks one after another; not for several tasks at once."""
+    """Runs blocks one after another. Its process starts with the first block."""
 
-    def __init__(self, limits: SandboxLimits, seed: int, running: asyncio.Semaphore) -> None:
-        self._limits = limits
-        self._seed = seed
-        self._running = running
-        self._child: _Child | None = None
+    def __init__(self, pool: "SandboxPool", limits: SandboxLimits, seed: int) -> None:
+        self._pool, self._limits, self._seed = pool, limits, seed
+        self._process: SessionProcess | None = None
+        self._history = _History(limits.replay_seconds)
         self._blocks = 0
+        self._turn = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
     async def open(cls, limits: SandboxLimits, seed: int = 0) -> AsyncIterator["PythonSession"]:
-        """A session of its own, outside any pool."""
+        """A session outside any pool."""
+        from solver.sandbox.pool import SandboxPool  # the pool makes sessions: one of the two imports late
+
         async with SandboxPool(limits).session(seed) as session:
             yield session
 
     async def run(self, code: str, timeout_seconds: float | None = None) -> ExecutionResult:
-        """Run one block. What the code does never raises here. The process starts with the first block.
+        """Run one block. What the code does never raises here. Waiting for a core is not charged to the block.
 
         Raises:
             SandboxError: no process can be started at all.
         """
         limit = self._limits.timeout_seconds if timeout_seconds is None else timeout_seconds
-        async with self._running:  # waiting for a core is not charged to the block
-            began = monotonic()
-            if self._child is None:
-                self._child = await _Child.start(self._limits, self._seed)
-            child = self._child
-            status, error = await self._ask(child, code, limit)
-            kept = self._child is not None
-            if status == "timeout":
-                error = f"[timed out after {limit:.3g} s]" if kept else f"[timed out after {limit:.3g} s; {_LOST}]"
-            elif status == "crashed":
-                error = f"[Python crashed; {_LOST}]"
-            text, left_out = child.output(self._limits.output_chars)
-            text = "\n".join(part.strip("\n") for part in (text, error) if part.strip("\n"))
-            if not kept:
-                await child.end()
-        text = _shortened(text, self._limits.output_chars, left_out)
-        return ExecutionResult(status, text, monotonic() - began, kept)
+        if len(code) > _MAX_CODE_CHARS:
+            return ExecutionResult("error", _TOO_LONG.format(_MAX_CODE_CHARS), 0.0)
+        async with self._turn, self._pool.running:
+            if self._process is None:
+                self._process = await self._pool.take(self._seed)
+            self._blocks += 1
+            return await self._run(self._process, code, limit)
 
     async def close(self) -> None:
-        """End the child, whatever it does. May be called twice."""
-        child, self._child = self._child, None
-        if child is not None:
-            await child.end()
+        """End the process, whatever it does. May be called twice."""
+        process, self._process = self._process, None
+        if process is not None:
+            await self._pool.end(process)
 
-    async def _ask(self, child: "_Child", code: str, limit: float) -> tuple[ExecutionStatus, str]:
-        self._blocks += 1
-        try:
-            child.send({"id": self._blocks, "code": code})
-            reply = asyncio.ensure_future(child.receive())
-            try:
-                done, _ = await asyncio.wait([reply], timeout=limit)
-                if not done:
-                    child.signal(signal.SIGINT)
-                    done, _ = await asyncio.wait([reply], timeout=_GRACE_SECONDS)
-                if not done:
-                    self._child = None
-                    return "timeout", ""
-                answer = reply.result()
-            finally:
-                reply.cancel()
-            if answer["id"] != self._blocks or answer["status"] not in ("ok", "error", "timeout", "memory"):
-                raise ValueError("a forged reply")
-            return answer["status"], str(answer["error"])
-        except (ValueError, KeyError, TypeError, EOFError, OSError):
-            self._child = None
-            return "crashed", ""
+    async def _run(self, process: SessionProcess, code: str, limit: float) -> ExecutionResult:
+        capture = OutputCapture(self._limits.output_chars)
+        was_lost = not process.is_alive
+        began = monotonic()
+        reply = None if was_lost else await process.run(self._blocks, code, limit, capture)
+        seconds = monotonic() - began
+        if process.failure is not None:
+            raise SandboxError(f"a session could not be confined: {process.failure}")
+        if reply is None or not process.is_alive:
+            return await self._restart(process, capture, seconds, limit, block_ran=not was_lost)
+        status: ExecutionStatus = "error"
+        notes = [reply.error]
+        if process.was_interrupted:
+            status = "timeout"
+            notes.append(f"[timed out after {limit:.3g} s; variables are kept]")
+        elif reply.kind == "interrupted":
+            notes.append("KeyboardInterrupt")
+        else:
+            status = _STATUS[reply.kind]
+            self._history.add(self._blocks, code, seconds)
+        if status == "memory":
+            notes.append(f"[the memory limit of this Python, {self._limits.memory_mib:,} MiB, is used up]")
+        text = capture.finish(*notes)
+        return ExecutionResult(status, text or capture.finish(reply.hint), seconds, state_kept=True)
 
+    async def _restart(
+        self, lost: SessionProcess, capture: OutputCapture, seconds: float, limit: float, *, block_ran: bool
+    ) -> ExecutionResult:
+        """A fresh process in place of one that is gone, with its variables where that is cheap."""
+        await self.close()
+        status, what = _ending(lost, limit)
+        is_restored = await self._replay()
+        if not is_restored:
+            self._history.forget()
+        state = _RESTORED if is_restored else _LOST if self._blocks > 1 else _EMPTY
+        not_run = "" if block_ran else "; this block was not run"
+        text = capture.finish(f"[{what}; {state}{not_run}]")
+        return ExecutionResult(status, text, seconds, state_kept=is_restored)
 
-class SandboxPool:
-    """Sessions for a run's attempts; at most as many blocks run at once as there are cores."""
-
-    def __init__(self, limits: SandboxLimits) -> None:
-        self._limits = limits
-        self._running = asyncio.Semaphore(len(os.sched_getaffinity(0)))
-
-    @asynccontextmanager
-    async def session(self, seed: int = 0) -> AsyncIterator[PythonSession]:
-        session = PythonSession(self._limits, seed, self._running)
-        try:
-            yield session
-        finally:
-            await session.close()
-
-
-class _Child:
-    """The process, its scratch directory and the file that its output goes to."""
-
-    def __init__(self, process: asyncio.subprocess.Process, output: int, folder: str) -> None:
-        self._process, self._output, self._folder = process, output, folder
-
-    @classmethod
-    async def start(cls, limits: SandboxLimits, seed: int) -> "_Child":
-        folder = tempfile.mkdtemp(prefix="olympiad-solver-python-")
-        try:
-            output = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_APPEND, 0o600)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-s", str(_WORKER), str(limits.memory_mib), str(seed % 2**32)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=output,
-                cwd=folder,
-                env=_environment(folder),
-                start_new_session=True,
-                limit=_MAX_REPLY,
-            )
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise SandboxError(f"no Python process can be started: {error.strerror}") from None
-        return cls(process, output, folder)
-
-    def send(self, request: dict[str, Any]) -> None:
-        os.ftruncate(self._output, 0)
-        body = json.dumps(request).encode("ascii")
-        assert self._process.stdin is not None
-        self._process.stdin.write(struct.pack(">I", len(body)) + body)
-
-    async def receive(self) -> dict[str, Any]:
-        """Raises EOFError or ValueError where the child is gone or does not keep to the protocol."""
-        assert self._process.stdout is not None
-        size = struct.unpack(">I", await self._process.stdout.readexactly(4))[0]
-        if size > _MAX_REPLY:
-            raise ValueError("a reply of more than a megabyte")
-        reply = json.loads(await self._process.stdout.readexactly(size))
-        if not isinstance(reply, dict):
-            raise ValueError("a reply that is no object")
-        return reply
-
-    def signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
-
-    def output(self, max_chars: int) -> tuple[str, int]:
-        """What the block wrote; of a flood only its start and end, and how many bytes stood between them."""
-        size = os.fstat(self._output).st_size
-        reach = 4 * max_chars  # bytes: UTF-8 has at most four a character
-        if size <= 2 * reach:
-            return os.pread(self._output, size, 0).decode("utf-8", "replace"), 0
-        head, tail = os.pread(self._output, reach, 0), os.pread(self._output, reach, size - reach)
-        return head.decode("utf-8", "replace") + tail.decode("utf-8", "replace"), size - 2 * reach
-
-    async def end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        os.close(self._output)
-        shutil.rmtree(self._folder, ignore_errors=True)
+    async def _replay(self) -> bool:
+        """Fork again, and run the earlier blocks with their output thrown away."""
+        history = self._history
+        self._process = process = await self._pool.take(self._seed)
+        if not history.can_be_replayed:
+            return False
+        deadline = monotonic() + 2 * history.seconds + 1.0
+        for number, code in history.blocks:
+            left = max(0.0, deadline - monotonic())
+            reply = await process.run(number, code, left, OutputCapture(100))
+            if reply is None or process.was_interrupted or not process.is_alive:
+                await self.close()
+                self._process = await self._pool.take(self._seed)
+                return False
+        return True
 
 
-def _environment(folder: str) -> dict[str, str]:
-    return {
-        "PATH": os.defpath,
-        "HOME": folder,
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",
-    }
+_STATUS: dict[str, ExecutionStatus] = {"ok": "ok", "error": "error", "memory": "memory"}
 
 
-def _shortened(text: str, max_chars: int, left_out: int) -> str:
-    if not text:
-        return "[no output; print(...) shows a value]"
-    text = text.replace("\x00", "\\x00")
-    if len(text) <= max_chars:
-        return text
-    head = max_chars * 2 // 3
-    left_out += len(text) - max_chars
-    return f"{text[:head]}\n[... {left_out:,} characters left out ...]\n{text[head - max_chars :]}"
+def _ending(lost: SessionProcess, limit: float) -> tuple[ExecutionStatus, str]:
+    """What became of a process that is gone, as a status and in words."""
+    reason = lost.killed_for
+    if reason == "timeout":
+        return "timeout", f"timed out after {limit:.3g} s"
+    if reason == "memory":
+        return "memory", _KILLED[reason]
+    code = lost.exit_code
+    if code is not None and code < 0 and reason is None:
+        if -code == Signals.SIGKILL:  # not by us: the kernel, short of memory
+            return "memory", _KILLED["memory"]
+        return "crashed", f"Python crashed ({_signal_name(-code)})"
+    if reason in (None, "protocol") and code is not None and code >= 0:
+        return "crashed", f"Python ended itself with exit code {code}"
+    return "crashed", _KILLED[reason] if reason is not None else "Python was lost"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"

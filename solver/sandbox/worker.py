@@ -1,130 +1,104 @@
-"""The child's side of a Python session: runs blocks one after another in one namespace. Standard library only.
+"""A session's own loop, in a confined fork of the zygote: reads a block, runs it, answers. Standard library only.
 
-Started by `solver.sandbox.session` as a script with the memory limit in MiB and a random seed. Requests
-({"id", "code"}) and replies ({"id", "status", "error"}) are length-prefixed JSON on what were standard input and
-output; what a block writes goes to standard error's file, which the parent owns and reads.
+Requests are {"id", "code"} and, first, {"seed"}; replies {"id", "kind", "error", "hint"} and, first, {"ready"} or
+{"failed": why}. What a block writes to descriptors 1 and 2 goes to a pipe that the parent drains.
 """
 
-import ast
 import builtins
-import ctypes
-import json
-import linecache
+import gc
+import io
 import os
 import random
-import resource
 import signal
-import struct
 import sys
-import traceback
-from typing import Any
+from typing import Any, NoReturn
 
-_ERROR_CHARS = 500
-_FRAMES = 6
+from solver.sandbox import wire
+from solver.sandbox.cell import run_cell
+from solver.sandbox.confine import Confinement, Plan, confine
+
+_SOCKET = 3
+_OUTPUT_COPY = 4
 
 
-def main() -> None:
-    memory_mib, seed = int(sys.argv[1]), int(sys.argv[2])
-    requests, replies = os.dup(0), os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
-    _limit(memory_mib)
-    random.seed(seed)
-    sys.argv = [""]
-    builtins.exit = builtins.quit = _leave_block  # type: ignore[assignment]  # site's own would close standard input
-    sys.setrecursionlimit(3000)
-    namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
+def main(socket: int, output: int, plan: Plan, session: Confinement, parent: int, base_bytes: int) -> NoReturn:
+    """Become the session: take the descriptors, put on the layers, serve until the parent hangs up."""
+    try:
+        _take_descriptors(socket, output)
+        try:
+            confine(plan, session, parent, base_bytes)
+        except (OSError, ValueError) as error:
+            _send({"failed": f"{error}"})
+            os._exit(1)
+        namespace = _fresh_namespace()
+        _send({"ready": True})
+        _serve(namespace)
+    finally:
+        os._exit(0)
+
+
+def _take_descriptors(socket: int, output: int) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    high = [os.dup2(fd, 100 + i, inheritable=False) for i, fd in enumerate((null, output, socket))]
+    for fd, place in ((high[0], 0), (high[1], 1), (high[1], 2), (high[2], _SOCKET), (high[1], _OUTPUT_COPY)):
+        os.dup2(fd, place, inheritable=False)
+    os.closerange(_OUTPUT_COPY + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _fresh_namespace() -> dict[str, Any]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while (request := _receive(requests)) is not None:
-        status, error = _run(request["code"], f"<block {request['id']}>", namespace)
-        _send(replies, {"id": request["id"], "status": status, "error": error})
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8")
+    # one stream for both: what is written to them stays in order, and a line is out before the next is computed
+    raw = io.FileIO(1, "w", closefd=False)
+    sys.stdout = sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+    sys.argv = [""]
+    sys.setrecursionlimit(3000)
+    builtins.exit = builtins.quit = _leave_block  # type: ignore[assignment]  # site's own would close standard input
+    gc.enable()
+    return {"__name__": "__main__", "__builtins__": builtins}
 
 
-def _leave_block(code: object = None) -> None:
+def _leave_block(code: object = None) -> NoReturn:
     raise SystemExit(code)
 
 
-def _limit(memory_mib: int) -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the solver
-    if os.getppid() == 1:
-        sys.exit()
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  no pathlib: its import is not needed here
-        mapped = int(file.read().split()[0]) * resource.getpagesize()
-    limits = {
-        resource.RLIMIT_AS: mapped + memory_mib * 2**20,
-        resource.RLIMIT_FSIZE: 16 * 2**20,
-        resource.RLIMIT_CORE: 0,
-    }
-    for name, value in limits.items():
-        resource.setrlimit(name, (value, value))
+def _serve(namespace: dict[str, Any]) -> None:
+    while (request := _receive()) is not None:
+        if "seed" in request:
+            _reseed(request["seed"])
+            continue
+        for descriptor in (1, 2):  # an earlier block may have closed or replaced them
+            os.dup2(_OUTPUT_COPY, descriptor, inheritable=False)
+        outcome = run_cell(request["code"], request["id"], namespace)
+        _send({"id": request["id"], "kind": outcome.kind, "error": outcome.error[:20_000], "hint": outcome.hint})
 
 
-def _run(code: str, name: str, namespace: dict[str, Any]) -> tuple[str, str]:
-    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
-    status, error = "ok", ""
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            _execute(code, name, namespace)
-        finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            sys.stdout.flush()
-            sys.stderr.flush()
-    except SystemExit:
-        pass
-    except KeyboardInterrupt:
-        status = "timeout"
-    except MemoryError:
-        status, error = "memory", "MemoryError: the memory limit of this session is used up"
-    except BaseException as raised:  # noqa: BLE001  whatever the model's code raises is its result
-        status, error = "error", _explain(raised, name)
-    return status, error
+def _reseed(seed: int) -> None:
+    random.seed(seed)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(seed % 2**32)
 
 
-def _execute(code: str, name: str, namespace: dict[str, Any]) -> None:
-    tree = ast.parse(code, name)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, name, "exec"), namespace)
-    if isinstance(last, ast.Expr):
-        value = eval(compile(ast.Expression(last.value), name, "eval"), namespace)
-        if value is not None:
-            sys.stdout.write(f"{value!r}\n")
+def _receive() -> dict[str, Any] | None:
+    header = _read(wire.HEADER)
+    return wire.unpack(_read(wire.body_length(header))) if header else None
 
 
-def _explain(error: BaseException, name: str) -> str:
-    """The traceback as the block's author needs it: its own frames alone."""
-    try:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<block ")]
-        lines = traceback.format_list(frames[-_FRAMES:])
-        head = ["Traceback (most recent call last):\n"] if lines else []
-        tail = "".join(traceback.format_exception_only(error))
-        return "".join(head + lines) + tail[-_ERROR_CHARS:]
-    except BaseException as second:  # noqa: BLE001  a hostile __str__ must not end the session
-        return f"{type(error).__name__} (its text cannot be shown: {type(second).__name__})"
-
-
-def _receive(requests: int) -> dict[str, Any] | None:
-    size = _read(requests, 4)
-    body = size and _read(requests, struct.unpack(">I", size)[0])
-    return json.loads(body) if body else None
-
-
-def _read(descriptor: int, count: int) -> bytes | None:
+def _read(count: int) -> bytes:
+    """Exactly `count` bytes, or none where the parent has hung up."""
     data = b""
     while len(data) < count:
-        part = os.read(descriptor, count - len(data))
+        part = os.read(_SOCKET, count - len(data))
         if not part:
-            return None
+            return b""
         data += part
     return data
 
 
-def _send(replies: int, reply: dict[str, Any]) -> None:
-    body = json.dumps(reply).encode("ascii")
-    data = struct.pack(">I", len(body)) + body
+def _send(message: dict[str, Any]) -> None:
+    data = wire.pack(message)
     while data:
-        data = data[os.write(replies, data) :]
-
-
-if __name__ == "__main__":
-    main()
+        data = data[os.write(_SOCKET, data) :]

@@ -1,0 +1,64 @@
+"""Hostile code against the sandbox, at every level of privilege that it may be started with.
+
+The corpus is in `data/hostile`; `hostile_run.py` looks around after every snippet: a canary's bytes and metadata, a
+listening port of each kind, the zygote, a fresh session within a second, processes left behind, the solver's memory.
+It runs in a process of its own, which `privileges.py` has made an ordinary user or docker's root first.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT_LEVELS = ("root", "docker", "docker-closed", "user")
+LEVELS = ROOT_LEVELS if os.geteuid() == 0 else ("as we are",)
+LANDLOCK_ONLY = ("namespaces",)
+NEITHER = ("namespaces", "landlock")
+A_FEW = ["read the canary", "chmod the canary", "fork", "connect to the port", "a forged reply", "kill the solver"]
+
+
+def run_corpus(level: str, without: tuple[str, ...], names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What was found, and the last line's figures."""
+    command = [sys.executable, str(TESTS / "hostile_run.py"), json.dumps({"without_layers": without}), *names]
+    if level in ROOT_LEVELS[1:]:
+        command = [sys.executable, str(TESTS / "privileges.py"), level, *command]
+    environment = os.environ | {"PYTHONPATH": str(TESTS.parent), "HOME": "/"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    return [it for it in said if "finding" in it], said[-1]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_few_hostile_snippets_reach_nothing(level: str) -> None:
+    findings, figures = run_corpus(level, (), A_FEW)
+    assert findings == []
+    assert figures["done"] >= len(A_FEW)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_hostile_snippet_reaches_anything(level: str) -> None:
+    findings, figures = run_corpus(level, (), [])
+    assert findings == []
+    assert figures["done"] > 200
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("without", [LANDLOCK_ONLY, NEITHER], ids=["Landlock alone", "no Landlock"])
+@pytest.mark.parametrize("level", LEVELS[-1:])
+def test_no_hostile_snippet_reaches_anything_with_fewer_layers(level: str, without: tuple[str, ...]) -> None:
+    findings, _ = run_corpus(level, without, [])
+    assert findings == []
+
+
+@pytest.mark.real
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot is root's")
+def test_no_hostile_snippet_leaves_the_chroot_where_there_is_no_landlock() -> None:
+    findings, _ = run_corpus("docker", NEITHER, [])
+    assert findings == []
