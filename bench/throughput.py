@@ -175,12 +175,12 @@ def main(arguments: Sequence[str]) -> None:
     if arguments and arguments[0] == "--generate":
         print(json.dumps(generate_alone(int(arguments[2]))))
         return
-    rounds = int(arguments[0]) if arguments else 6
-    num_tokens = int(arguments[1]) if len(arguments) > 1 else 192
+    rounds = int(arguments[0]) if arguments else 4
+    num_tokens = int(arguments[1]) if len(arguments) > 1 else 128
     flat: list[float] = []
     solver: list[float] = []
     generate: list[float] = []
-    for _ in range(3):
+    for _ in range(2):
         generate.append(in_own_process("generate", 1, num_tokens))
         speeds = in_own_process("compare", rounds, num_tokens)
         flat += speeds["flat out"]
