@@ -57,6 +57,7 @@ def _fresh_namespace() -> dict[str, Any]:
     sys.argv = [""]
     sys.setrecursionlimit(3000)
     builtins.exit = builtins.quit = _leave_block  # type: ignore[assignment]  # site's own would close standard input
+    gc.set_threshold(20_000, 10, 10)  # the first collection in a fork takes 10 ms: seldom needed by a short block
     gc.enable()
     return {"__name__": "__main__", "__builtins__": builtins}
 
