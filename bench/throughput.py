@@ -68,7 +68,7 @@ async def compare(rounds: int, num_tokens: int) -> dict[str, list[float]]:
             "attempts.tir_share=0.0",
             "consensus.quorum=16",
             "consensus.uncatchable=false",
-            "attempts.stop_at_answer=true",
+            "attempts.force_seconds=0",
         ]
     )
     folder = await find_model(None)
