@@ -128,6 +128,7 @@ async def compare(rounds: int, num_tokens: int) -> dict[str, list[float]]:
             order = [("flat out", flat_out), ("solver", solver)]
             for name, measure in order if number % 2 == 0 else order[::-1]:
                 speeds[name].append(await measure(number))
+                print(f"{name}: {speeds[name][-1]:.1f} tokens/s", file=sys.stderr, flush=True)
     finally:
         await engine.close()
     return speeds
@@ -164,7 +165,7 @@ def generate_alone(num_tokens: int) -> float:
 
 def in_own_process(what: str, rounds: int, num_tokens: int) -> Any:
     command = [sys.executable, "-m", "bench", "throughput", f"--{what}", str(rounds), str(num_tokens)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
