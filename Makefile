@@ -9,7 +9,7 @@ READY = $(VENV)/.ready
 # The CPU build of vLLM is there for x86-64 Linux; elsewhere the transformers engine is the default.
 NO_DEPS = $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),requirements/no-deps.txt,requirements/no-deps-portable.txt)
 
-.PHONY: setup solve test lint bench clean
+.PHONY: setup solve test hostile lint bench clean
 
 setup: $(READY)
 
@@ -28,6 +28,10 @@ solve: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not gpu and not slow'
+
+# The hostile corpus at the levels of privilege and with the layers that `make test` leaves out.
+hostile: $(READY)
+	$(BIN)/python -m pytest -m slow tests/test_sandbox_hostile.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

