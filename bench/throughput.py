@@ -181,7 +181,7 @@ def main(arguments: Sequence[str]) -> None:
     flat: list[float] = []
     solver: list[float] = []
     generate: list[float] = []
-    for _ in range(2):
+    for _ in range(int(arguments[2]) if len(arguments) > 2 else 2):
         generate.append(in_own_process("generate", 1, num_tokens))
         speeds = in_own_process("compare", rounds, num_tokens)
         flat += speeds["flat out"]
