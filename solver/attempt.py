@@ -71,6 +71,7 @@ class AttemptRun:
         self._turn_seeds = [turn_seed(tools.config.seed, problem.id, index, 0)]
         self._answer: int | None = None
         self._forced = False
+        self._error: str | None = None
         self._began = monotonic()
 
     async def run(self) -> Attempt:
@@ -110,7 +111,7 @@ class AttemptRun:
             seconds=monotonic() - self._began,
             turn_seeds=tuple(self._turn_seeds),
             forced=self._forced,
-            error=error,
+            error=error or self._error,
         )
 
     @asynccontextmanager
@@ -184,7 +185,8 @@ class AttemptRun:
                     finish = completion.finish_reason or finish
                     if self._may_have_answered(completion.token_ids) and self._final_answer() is not None:
                         return "answered"
-        except PromptTooLongError:
+        except PromptTooLongError as error:
+            self._error = str(error)
             return "length"
         return finish
 

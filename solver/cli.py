@@ -40,7 +40,9 @@ def solve(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the answers go (.csv or .parquet).")] = Path(
         "submission.csv"
     ),
-    preset: Annotated[str | None, typer.Option(help="A shipped configuration; the default is miniature.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A shipped configuration: miniature, or openmath with --model.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
     model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
     engine: Annotated[EngineChoice | None, typer.Option(help="What samples the tokens.")] = None,
@@ -81,6 +83,8 @@ def solve(
         raise UsageError("--one-by-one and --concurrent-problems: give one of them")
     if preset is None and engine is EngineChoice.SCRIPTED:
         preset = "scripted"  # the miniature's limits count tokens of a real tokenizer
+    if preset is None and config is None and model is not None:
+        preset = "openmath"  # the miniature's limits would cut a real model short
     flags: dict[str, Any] = {
         "engine.model": model,
         "engine.name": engine and engine.value,

@@ -18,7 +18,7 @@ from solver.errors import UsageError, nearest
 EngineName = Literal["auto", "vllm", "transformers", "scripted"]
 DEFAULT_PRESET = "miniature"
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
 
 
 def parse_duration(text: str) -> float:
@@ -26,8 +26,8 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None or not any(match.groups()):
         raise ValueError(f"'{text}' is no duration: write it like 4h50m, 10m or 90s")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    hours, minutes, seconds, bare = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds + bare
 
 
 class Section(BaseModel):

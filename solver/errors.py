@@ -47,6 +47,14 @@ class SandboxError(SolverError):
     """No Python session could be started."""
 
 
+class InterruptedRunError(SolverError):
+    """Interrupted before anything was solved, with an earlier run's answers in place."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted before anything was solved: the earlier answers are left as they are")
+        self.exit_code = 128 + signal_number
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """ " (did you mean 'x'?)", or a list of what there is when nothing is near."""
     names = sorted(known)

@@ -70,6 +70,8 @@ def check_writable(path: Path) -> None:
     """Raises OutputError where `path` could not be written later; leaves what is there as it is."""
     if path.is_dir():
         raise OutputError(f"{path} is a directory: name a file to write")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is not a regular file: name a file to write")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
     try:
@@ -100,7 +102,12 @@ def write_answers(path: Path, answers: Iterable[tuple[str, int]]) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step, flushed to disk. Raises OutputError."""
+    """Replace `path` (what it links to, where it is a link) by `content` in one step, flushed to disk.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = path.resolve()
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -176,6 +183,6 @@ def _parse_answer(value: object, where: str) -> int | None:
             return int(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        return int(str(value).strip())
+        return int(str(value).strip().removesuffix(".0"))  # ".0": what pandas makes of integers beside a gap
     except ValueError:
         raise InputError(f"{where}: answer '{value}' is not an integer") from None

@@ -25,8 +25,9 @@ from solver.chat import build_chat, load_tokenizer
 from solver.chat.tokenizer import ByteTokenizer
 from solver.competition import find_competition
 from solver.config import SolverConfig
+from solver.consensus import tally
 from solver.engine import Engine, build_engine, engine_name, require_engine
-from solver.errors import JournalError, SolverError, UsageError
+from solver.errors import InterruptedRunError, JournalError, SolverError, UsageError
 from solver.journal import History, Journal, read_journal, set_aside, text_hash
 from solver.model import check_model, find_model
 from solver.problem import check_writable, read_problems, write_answers, write_atomically
@@ -81,8 +82,13 @@ def run(options: RunOptions, config: SolverConfig, process_start: float | None =
         SolverError: bad input, or an engine that does not start; nothing has been written over.
     """
     problems = read_problems(options.problems)
-    for path in (options.output, options.journal_path, *([options.summary] if options.summary else [])):
+    written = [options.output, options.journal_path, *([options.summary] if options.summary else [])]
+    for path in written:
         check_writable(path)
+    paths = [path.resolve() for path in (options.problems, *written)]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise UsageError(f"{twice} is named twice: problems, output, journal and summary are different files")
     return _Run(options, config, problems, process_start).run()
 
 
@@ -126,6 +132,8 @@ class _Run:
             is_stuck = _run_to_end(self._guarded(files))
             if self._info is None and (error := self._error or self._bug) is not None:
                 raise error  # the engine did not start: nothing was solved, and nothing is written over
+            if self._signal and self._info is None and not self._has_results() and self._options.output.exists():
+                raise InterruptedRunError(self._signal)  # fallbacks alone must not replace an earlier run's answers
             result = self._finish(self._journal or self._open_journal(files), is_stuck)
         if self._bug is not None:
             raise self._bug  # only now that the answers are safe
@@ -238,9 +246,13 @@ class _Run:
         reason: FallbackReason = "interrupted" if self._signal else "error" if self._error else "no time"
         if self._solver is not None:
             return self._solver.predict(problem, 0.0, cut_short=reason)
-        fallback = self._competition.fallback
-        correct = self._competition.judge(fallback, problem.answer)
-        return Prediction(problem.id, fallback, "fallback", (), 0.0, reason, correct=correct)
+        # The engine was not up yet; a run that is resumed may have answers all the same.
+        candidates = tally(self._earlier_attempts()[problem.id])
+        answer = candidates[0].answer if candidates else self._competition.fallback
+        correct = self._competition.judge(answer, problem.answer)
+        if candidates:
+            return Prediction(problem.id, answer, "majority", tuple(candidates), 0.0, correct=correct)
+        return Prediction(problem.id, answer, "fallback", (), 0.0, reason, correct=correct)
 
     def _time_limit(self) -> Deadline | None:
         seconds = self._config.budget.time_limit_seconds or self._competition.time_limit
@@ -299,6 +311,9 @@ class _Run:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
+
+    def _has_results(self) -> bool:
+        return bool(self._status.predictions) or any(self._earlier_attempts().values())
 
     def _open_journal(self, files: contextlib.ExitStack) -> Journal:
         """Opened once there is something to record, so that a run that does not start leaves the last one's alone."""

@@ -44,6 +44,7 @@ class Solver:
         are at an end. `earlier` are attempts of a run that this one resumes. Predictions go to the status."""
         numbers = {problem.id: number for number, problem in enumerate(problems, start=1)}
         decided = {prediction.problem_id for prediction in self._status.predictions}
+        self.attempts |= {name: list(attempts) for name, attempts in earlier.items()}
         waiting = deque(problem for problem in problems if problem.id not in decided)
         lanes = min(self._config.lanes, len(waiting))
         plan = plan_time(self._config.budget, deadline.remaining(), math.ceil(len(waiting) / max(1, lanes)))

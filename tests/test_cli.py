@@ -109,6 +109,9 @@ ERRORS = [
         2,
         "cannot read the script",
     ),
+    (["solve", "{p}", "-o", "{p}"], 2, "is named twice"),
+    (["solve", "{p}", "--summary", "{p}"], 2, "is named twice"),
+    (["solve", "{p}", "-o", "/dev/null"], 1, "is not a regular file"),
     (["sovle"], 2, "sovle"),
     (["score", "{p}", "{d}/none.csv"], 1, "cannot read"),
 ]
@@ -147,6 +150,20 @@ def test_an_interrupt_writes_the_answers_so_far_and_resume_continues(files: Path
     assert done.returncode == 0
     assert "score 6/6" in done.stdout
     assert "2 of 6 problems were decided before" in done.stderr
+
+
+def test_an_interrupt_before_anything_is_solved_leaves_earlier_answers_alone(files: Path) -> None:
+    (files / "s.csv").write_text("kept")
+    arguments = scripted(files, answers(), "--set", "engine.scripted.start_seconds=60")
+    with subprocess.Popen(solver_command(*arguments), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "starting scripted" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+    assert process.returncode == 130
+    assert errors.splitlines()[-1].startswith("error: interrupted before anything was solved")
+    assert (files / "s.csv").read_text() == "kept"
 
 
 def test_kill_9_at_any_moment_loses_no_finished_attempt_and_repeats_no_finished_problem(files: Path) -> None:

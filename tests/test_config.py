@@ -28,7 +28,8 @@ def test_a_file_stands_in_place_of_a_preset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("4h50m", 17_400), ("10m", 600), ("90s", 90), ("90", 90), ("1.5h", 5_400), ("1h1m1s", 3_661)]
+    ("text", "seconds"),
+    [("4h50m", 17_400), ("10m", 600), ("90s", 90), ("90", 90), ("1.5h", 5_400), ("1h1m1s", 3_661)],
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
@@ -41,6 +42,7 @@ BAD_SETTINGS = [
     ("attempts.num_attempts=many", "setting 'attempts.num_attempts'"),
     ("competition=aimo3", "did you mean 'aimo-3'?"),
     ("budget.time_limit_seconds=soon", "'soon' is no duration"),
+    ("budget.time_limit_seconds=4h50", "'4h50' is no duration"),
     ("seed", "write it as section.name=value"),
     ("seed.x=3", "unknown setting 'seed.x'"),
     ("concurrent_problems=0", "must be 1 or more"),

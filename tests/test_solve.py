@@ -292,3 +292,17 @@ def test_bad_input_leaves_the_earlier_answers_alone(solve: Solve, tmp_path: Path
     with pytest.raises(UsageError, match="unknown setting"):
         solve(P, RIGHT, "sampling.temprature=1")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_resumed_run_that_ends_before_its_engine_is_up_keeps_the_earlier_answers(solve: Solve) -> None:
+    dies = [{"when": "6*7", "texts": ["\\boxed{42}"]}, {"texts": ["\\boxed{7}", "text " * 99], "tokens_per_second": 99}]
+    solve(P[:2], dies, *SHORT, "consensus.quorum=8", "consensus.uncatchable=false", "attempts.force_seconds=0")
+    result = solve(P[:2], RIGHT, *SHORT, "engine.scripted.start_seconds=60", resume=True)
+    assert by_id(result)["a"][0] == 42
+    assert by_id(result)["b"][:2] == (7, "majority")
+
+
+def test_a_prompt_that_does_not_fit_is_told_in_the_journal(solve: Solve, tmp_path: Path) -> None:
+    solve([("long", "x" * 5000, 1)], RIGHT, "engine.max_model_len=2000")
+    attempt = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")[0]
+    assert "the context 2000" in attempt["error"]
