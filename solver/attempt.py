@@ -136,6 +136,8 @@ class AttemptRun:
             calls_left -= 1
             result = await self._execute(session, code)
             self._append(chat.code_result(result, calls_left))
+        if not self._tokens:
+            self._error = f"the prompt has {len(self._prompt)} tokens, the context {self._tools.max_model_len}"
         return "max_tokens"
 
     def _turn_params(self, calls_left: int) -> SamplingParams | None:
