@@ -163,6 +163,12 @@ def _entry(values: dict[str, Any]) -> Entry:
     known = {field.name for field in fields(Entry)}
     if unknown := set(values) - known:
         raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
-    if not values.get("texts"):
-        raise ValueError("an entry needs texts")
-    return Entry(**{**values, "texts": tuple(values["texts"])})
+    texts = values.get("texts")
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError("an entry needs texts, a list of strings")
+    entry = Entry(**{**values, "texts": tuple(texts)})
+    if entry.fault not in (None, "error", "hang", "stubborn"):
+        raise ValueError(f"no fault '{entry.fault}': there is error, hang, stubborn")
+    if not isinstance(entry.tokens_per_second, int | float | None) or not isinstance(entry.fault_after, int):
+        raise ValueError("tokens_per_second and fault_after are numbers")
+    return entry
