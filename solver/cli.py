@@ -146,6 +146,20 @@ def python(
     _leave(run_repl(limits, say=print, note=lambda line: print(line, file=sys.stderr), code=code))
 
 
+@app.command()
+def doctor() -> None:
+    """Tell what confines the model's Python on this machine, and which mathematics library is missing.
+
+    Exit code 1 where code could not be run safely or a library is missing.
+    """
+    from solver.sandbox import probe_layers
+
+    report = probe_layers()
+    for line in report.lines():
+        print(f"sandbox: {line}")
+    _leave(1 if report.problem is not None or report.missing_libraries else 0)
+
+
 def main() -> NoReturn:
     from typer.exceptions import TyperException
 

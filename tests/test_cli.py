@@ -81,6 +81,13 @@ def test_help_names_the_commands_and_the_options() -> None:
         assert option in run_solver("solve", "--help").stdout
 
 
+def test_doctor_tells_every_layer_of_the_sandbox() -> None:
+    done = run_solver("doctor")
+    assert done.returncode == 0, done.stdout
+    for layer in ("seccomp", "landlock", "own uid", "namespaces"):
+        assert f"sandbox: {layer}: " in done.stdout
+
+
 def test_answers_go_to_the_file_results_to_stdout_and_progress_to_stderr(files: Path) -> None:
     done = run_solver(*scripted(files, answers(), "--summary", str(files / "summary.json")))
     assert done.returncode == 0
