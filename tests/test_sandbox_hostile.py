@@ -46,7 +46,7 @@ def in_turn(level: str) -> Any:
     return pytest.param(level, marks=pytest.mark.slow if "docker" in level else pytest.mark.real)
 
 
-@pytest.mark.parametrize("level", map(in_turn, LEVELS))
+@pytest.mark.parametrize("level", [in_turn(level) for level in LEVELS])
 def test_no_hostile_snippet_reaches_anything(level: str) -> None:
     findings, figures = run_corpus(level, (), [])
     assert findings == []
