@@ -1,0 +1,1 @@
+"""The embedded default model: its problems, its training data, its recipe."""

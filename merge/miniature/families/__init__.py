@@ -1,0 +1,5 @@
+"""Families of contest-style problems with integer answers; importing this package registers them all."""
+
+from merge.miniature.families import arithmetic
+
+__all__ = ["arithmetic"]

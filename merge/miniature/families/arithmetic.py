@@ -1,0 +1,58 @@
+"""Powers, divisors, digits: number theory that a loop or one library call settles."""
+
+from random import Random
+
+from sympy import divisor_count, factorint
+
+from merge.miniature.family import Case, family
+
+
+@family(
+    "number theory",
+    "Find the remainder when ${a}^{{{n}}}$ is divided by ${m}$.",
+    "What is ${a}^{{{n}}} \\bmod {m}$?",
+    "Let $N = {a}^{{{n}}}$. If $N = {m}q + r$ with $0 \\le r < {m}$ and integer $q$, find $r$.",
+    "A dial is marked 0 to {m1}. From 0 its hand moves ${a}^{{{n}}}$ steps forward. On which mark does it stop?",
+    "The number ${a}^{{{n}}}$ of coins is shared equally among {m} pirates. How many coins are left over?",
+)
+def power_remainder(random: Random) -> Case:
+    a, n, m = random.randint(2, 99), random.randint(50, 5000), random.randint(11, 99_991)
+    answer = 1
+    for _ in range(n):
+        answer = answer * a % m
+    return Case(
+        {"a": a, "n": n, "m": m, "m1": m - 1},
+        answer,
+        f"We reduce by squaring: {a}^2 = {a * a % m}, {a}^4 = {pow(a, 4, m)}, {a}^8 = {pow(a, 8, m)} (mod {m}). "
+        f"Going on so up to {a}^{n}, the remainder is {answer}.",
+        (
+            f"print(pow({a}, {n}, {m}))",
+            f"print({a}**{n} % {m})",
+            f"r = 1\nfor _ in range({n}):\n    r = r * {a} % {m}\nprint(r)",
+        ),
+    )
+
+
+@family(
+    "number theory",
+    "How many positive divisors does ${n}$ have?",
+    "Find the number of positive integers $d$ such that $d$ divides ${n}$.",
+    "In how many ways can ${n}$ be written as an ordered product $ab$ of two positive integers?",
+    "A teacher wants to put {n} pupils in rows of equal length. How many row lengths are possible?",
+)
+def number_of_divisors(random: Random) -> Case:
+    n = random.randint(2, 60) * random.choice([12, 24, 30, 36, 60, 72, 100])
+    answer = sum(n % d == 0 for d in range(1, n + 1))
+    factors = factorint(n)
+    product = " * ".join(f"{p}^{e}" for p, e in factors.items())
+    return Case(
+        {"n": n},
+        answer,
+        f"{n} = {product}. The number of divisors is "
+        + " * ".join(f"({e} + 1)" for e in factors.values())
+        + f" = {divisor_count(n)}.",
+        (
+            f"print(sum({n} % d == 0 for d in range(1, {n} + 1)))",
+            f"from sympy import divisor_count\nprint(divisor_count({n}))",
+        ),
+    )
