@@ -26,7 +26,7 @@ LAYERS = [
     {"chat", "sandbox"},
     {"answer", "budget", "problem", "status"},
     {"config"},
-    {"competition"},
+    {"competition", "expression"},
     {"types", "errors", "solver"},
 ]
 
