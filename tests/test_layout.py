@@ -24,6 +24,7 @@ LAYERS = [
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},
     {"chat", "sandbox"},
+    {"stop_rules"},
     {"answer", "budget", "problem", "status"},
     {"config"},
     {"competition", "expression"},
