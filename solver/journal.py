@@ -33,10 +33,12 @@ class Record:
 
     attempts: list[Attempt] = field(default_factory=list)
     prediction: Prediction | None = None
+    reference: int | None = None
+    """The right answer, where the problems came with it."""
 
     def finished_attempts(self) -> list[Attempt]:
         """Attempts that a resumed run need not make again, the latest of each index."""
-        done = {a.index: a for a in self.attempts if a.stop_reason in ("answered", "ended", "max_tokens")}
+        done = {a.index: a for a in self.attempts if a.stop_reason in ("answered", "ended", "max_tokens", "loop")}
         return list(done.values())
 
 
@@ -83,7 +85,9 @@ class Journal:
         self._write({"kind": "attempt", "text_hash": text_hash(problem), **asdict(attempt)})
 
     def write_prediction(self, prediction: Prediction, problem: Problem) -> None:
-        self._write({"kind": "prediction", "text_hash": text_hash(problem), **asdict(prediction)})
+        self._write(
+            {"kind": "prediction", "text_hash": text_hash(problem), "reference": problem.answer, **asdict(prediction)}
+        )
 
     def write_end(self, **fields: Any) -> None:
         self._write({"kind": "end", **fields})
@@ -141,6 +145,7 @@ def _take(history: History, entry: dict[str, Any]) -> None:
         if kind == "attempt":
             record.attempts.append(_attempt(entry))
         else:
+            record.reference = entry.pop("reference", None)
             record.prediction = _prediction(entry)
 
 
