@@ -126,7 +126,7 @@ def _candidate(answer: int, group: Sequence[Ballot], forced_votes: int | None) -
         votes=len(group),
         attempts=tuple([ballot.index for ballot in group]),
         forced=forced_votes is None,
-        confirmed=sum([ballot.confirmed for ballot in group]),
+        confirmed=sum(ballot.confirmed for ballot in group),
         forced_votes=forced_votes or 0,
         mean_entropy=sum(known) / len(known) if known else None,
     )

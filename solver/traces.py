@@ -107,7 +107,11 @@ def _trace(path: Path, key: tuple[str, ...], rows: list[tuple[int, Row]]) -> Tra
             raise UsageError(f"{path}, line {at}: {name} {text!r} is not a number")
         return value
 
-    rows.sort(key=lambda item: math.inf if (order := number(*item, "order")) is None else order)
+    def order(numbered: tuple[int, Row]) -> float:
+        given = number(numbered[0], numbered[1], "order")
+        return math.inf if given is None else given
+
+    rows.sort(key=order)
     labels: dict[str, int] = {}
     right: set[int] = set()
     samples = []

@@ -166,6 +166,8 @@ class Prediction:
     num_tokens: int = 0
     correct: bool | None = None
     """None where the reference answer is not known."""
+    confidence: float | None = None
+    """How likely a vote of this shape is right (`solver.confidence`); None where nobody voted."""
 
     @property
     def is_final(self) -> bool:
