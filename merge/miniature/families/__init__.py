@@ -1,5 +1,5 @@
 """Families of contest-style problems with integer answers; importing this package registers them all."""
 
-from merge.miniature.families import arithmetic
+from merge.miniature.families import arithmetic, divisibility, modular, primes
 
-__all__ = ["arithmetic"]
+__all__ = ["arithmetic", "divisibility", "modular", "primes"]
