@@ -9,13 +9,11 @@ end, beside its destination and renamed.
 """
 
 import json
-import math
-import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -134,35 +132,35 @@ class Training:
         )
 
     def run(self) -> None:
-        import torch
-
         started = saved = time.monotonic()
-        tokens = own = 0
+        tokens = 0
         losses: list[float] = []
         while self.step < self.num_steps:
             batch = [self.samples[i] for i in self.batches[self.step]]
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.step, self.num_steps, self.config)
-            loss = self._loss(batch)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.step += 1
-            losses.append(float(loss.detach()))
+            losses.append(self._take_step(batch))
             tokens += sum(map(len, batch))
-            own += sum(sum(it.is_own) for it in batch)
             if self.step % 5 == 0 or self.step == self.num_steps:
-                seconds = time.monotonic() - started
-                recent = sum(losses[-5:]) / len(losses[-5:])
-                _say(
-                    f"step {self.step}/{self.num_steps} loss {recent:.4f} · {tokens / seconds:.0f} tokens/s · {tokens} tokens, {own} own"
-                )
+                speed = tokens / (time.monotonic() - started)
+                recent = losses[-5:]
+                _say(f"step {self.step}/{self.num_steps} loss {sum(recent) / len(recent):.4f} · {speed:.0f} tokens/s")
             if time.monotonic() - saved > self.config.checkpoint_seconds:
                 self._save_checkpoint()
                 saved = time.monotonic()
         self._save_checkpoint()
         self._write()
+
+    def _take_step(self, batch: Sequence[TokenSample]) -> float:
+        import torch
+
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.num_steps, self.config)
+        loss = self._loss(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return float(loss.detach())
 
     def _loss(self, batch: Sequence[TokenSample]) -> Any:
         """Mean cross-entropy over own tokens; the vocabulary's head, a fifth of the work, sees only these."""
