@@ -1,5 +1,5 @@
 """Families of contest-style problems with integer answers; importing this package registers them all."""
 
-from merge.miniature.families import arithmetic, divisibility, modular, primes
+from merge.miniature.families import arithmetic, digits, divisibility, equations, modular, primes, recurrences, series
 
-__all__ = ["arithmetic", "divisibility", "modular", "primes"]
+__all__ = ["arithmetic", "digits", "divisibility", "equations", "modular", "primes", "recurrences", "series"]
