@@ -1,5 +1,27 @@
 """Families of contest-style problems with integer answers; importing this package registers them all."""
 
-from merge.miniature.families import arithmetic, digits, divisibility, equations, modular, primes, recurrences, series
+from merge.miniature.families import (
+    arithmetic,
+    digits,
+    diophantine,
+    divisibility,
+    equations,
+    modular,
+    polynomials,
+    primes,
+    recurrences,
+    series,
+)
 
-__all__ = ["arithmetic", "digits", "divisibility", "equations", "modular", "primes", "recurrences", "series"]
+__all__ = [
+    "arithmetic",
+    "digits",
+    "diophantine",
+    "divisibility",
+    "equations",
+    "modular",
+    "polynomials",
+    "primes",
+    "recurrences",
+    "series",
+]

@@ -160,15 +160,14 @@ def equal_quotients(random: Random) -> Case:
     a = random.randint(4, 30)
     b = a + random.randint(1, 6)
     answer = sum(max(0, a * (q + 1) - b * q) for q in range(a + 1)) - 1
-    top = (a + 2) * b
     return Case(
         {"a": a, "b": b},
         answer,
         f"For the quotient q we need {b}q <= n < {a}(q + 1). For q = 0 there are {a - 1}, for q = 1 there are "
         f"{max(0, 2 * a - b)}, and so on until none is left. In all {answer}.",
         (
-            count_loop(f"n in range(1, {top})", f"n // {a} == n // {b}"),
-            count_expression(f"n in range(1, {top})", f"n // {a} == n // {b}"),
+            count_loop(f"n in range(1, {a} * {b})", f"n // {a} == n // {b}"),
+            count_expression(f"n in range(1, {a} * {b})", f"n // {a} == n // {b}"),
         ),
     )
 

@@ -223,7 +223,7 @@ def terms_below(random: Random) -> Case:
         f"We need {a}k^2 < {n} - {b} = {n - b}, so k^2 is at most {max(n - b - 1, 0) // a}. "
         f"{answer}^2 = {answer**2} fits and {answer + 1}^2 = {(answer + 1) ** 2} does not. The number is {answer}.",
         (
-            count_loop("k in range(1, 1000)", f"{a} * k**2 + {b} < {n}"),
-            count_expression("k in range(1, 1000)", f"{a} * k**2 + {b} < {n}"),
+            count_loop(f"k in range(1, {n})", f"{a} * k**2 + {b} < {n}"),
+            count_expression(f"k in range(1, {n})", f"{a} * k**2 + {b} < {n}"),
         ),
     )
