@@ -2,11 +2,14 @@
 
 from merge.miniature.families import (
     arithmetic,
+    composed,
     digits,
     diophantine,
     divisibility,
     equations,
+    functions,
     modular,
+    numerals,
     polynomials,
     primes,
     recurrences,
@@ -15,11 +18,14 @@ from merge.miniature.families import (
 
 __all__ = [
     "arithmetic",
+    "composed",
     "digits",
     "diophantine",
     "divisibility",
     "equations",
+    "functions",
     "modular",
+    "numerals",
     "polynomials",
     "primes",
     "recurrences",

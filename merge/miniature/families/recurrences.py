@@ -190,32 +190,6 @@ def first_term_above(random: Random) -> Case:
 
 @family(
     "sequences",
-    "Let $a_1 = {a}$, $a_2 = {b}$ and $a_n = {rule}$ for $n \\ge 3$. Find the sum of the digits of $a_{{{k}}}$.",
-    "The terms of a sequence are $a_1 = {a}$, $a_2 = {b}$ and from then on $a_n = {rule}$. Write out $a_{{{k}}}$ and add its digits. What is the sum?",
-    "Suppose that $a_n = {rule}$ for $n > 2$, with $a_1 = {a}$ and $a_2 = {b}$. If $S$ is the digit sum of $a_{{{k}}}$, determine $S$.",
-    "A machine shows {a}, then {b}, and after that always {p} times the last number plus the one before it. What do the digits of the {k}th number shown add up to?",
-    "Given $a_1 = {a}$, $a_2 = {b}$, $a_n = {rule}$, what digit sum does the term with index ${k}$ have?",
-)
-def recurrence_then_digits(random: Random) -> Case:
-    a, b, p = random.randint(1, 5), random.randint(1, 9), random.randint(1, 4)
-    k = random.choice([n for n in range(9, 60) if n % 10 > 3])
-    terms = [a, b]
-    while len(terms) < k:
-        terms.append(p * terms[-1] + terms[-2])
-    answer = sum(int(c) for c in str(terms[-1]))
-    return Case(
-        {"a": a, "b": b, "p": p, "k": k, "rule": f"{scaled(p, 'a_{n-1}')} + a_{{n-2}}"},
-        answer,
-        f"The sequence goes {', '.join(map(str, terms[:6]))}, ... and a_{k} = {terms[-1]}. Its digits add up to {answer}.",
-        (
-            f"a, b = {a}, {b}\nfor n in range({k} - 2):\n    a, b = b, {coded(p, 1, 'b', 'a')}\nprint(sum(int(c) for c in str(b)))",
-            f"a = [{a}, {b}]\nwhile len(a) < {k}:\n    a.append({coded(p, 1, 'a[-1]', 'a[-2]')})\nprint(sum(int(c) for c in str(a[-1])))",
-        ),
-    )
-
-
-@family(
-    "sequences",
     "Starting from ${n}$, an even number is halved and an odd number $x$ is replaced by $3x + 1$. After how many steps is $1$ reached for the first time?",
     "Let $f(x) = \\frac{{x}}{{2}}$ for even $x$ and $f(x) = 3x + 1$ for odd $x$. How often must $f$ be applied to ${n}$ until the value is $1$?",
     "A game piece is worth {n}. In each move, if its worth is even it is cut in half, otherwise it is tripled and increased by 1. How many moves pass until it is worth 1?",
