@@ -1,5 +1,5 @@
 """Families of contest-style problems with integer answers; importing this package registers them all."""
 
-from merge.miniature.families import arithmetic, arrangements, counting, dice, paths, shopping, triangles
+from merge.miniature.families import arithmetic, arrangements, counting, dice, paths, shopping, solids, triangles, urns
 
-__all__ = ["arithmetic", "arrangements", "counting", "dice", "paths", "shopping", "triangles"]
+__all__ = ["arithmetic", "arrangements", "counting", "dice", "paths", "shopping", "solids", "triangles", "urns"]
