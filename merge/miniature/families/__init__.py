@@ -1,5 +1,31 @@
 """Families of contest-style problems with integer answers; importing this package registers them all."""
 
-from merge.miniature.families import arithmetic, arrangements, counting, dice, paths, shopping, solids, triangles, urns
+from merge.miniature.families import (
+    arithmetic,
+    arrangements,
+    composed,
+    counting,
+    dice,
+    paths,
+    rates,
+    shopping,
+    solids,
+    stories,
+    triangles,
+    urns,
+)
 
-__all__ = ["arithmetic", "arrangements", "counting", "dice", "paths", "shopping", "solids", "triangles", "urns"]
+__all__ = [
+    "arithmetic",
+    "arrangements",
+    "composed",
+    "counting",
+    "dice",
+    "paths",
+    "rates",
+    "shopping",
+    "solids",
+    "stories",
+    "triangles",
+    "urns",
+]

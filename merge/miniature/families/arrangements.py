@@ -2,7 +2,7 @@
 
 from collections import Counter
 from itertools import permutations
-from math import factorial, prod
+from math import comb, factorial, prod
 from random import Random
 
 from merge.miniature.family import Case, family
@@ -10,7 +10,9 @@ from merge.miniature.idioms import count_loop, program
 
 WORDS = ("LEVEL", "APPLE", "BANANA", "COFFEE", "PEPPER", "BALLOON", "CABBAGE", "LETTER", "KETTLE", "SUMMER", "BOTTLE")
 WORDS += ("RABBIT", "PIZZA", "GEESE", "ALPHA", "MAMMAL", "TATTOO", "ERROR", "CANAL", "SUCCESS", "POTATO", "TOMATO")
-VOWELLED = ("ORANGE", "PLANET", "WINTER", "GARDEN", "MONKEY", "CASTLE", "FAMILY", "POLAR", "TABLE", "UNION", "ROUTINE")
+WORDS += ("NEEDLE", "BUBBLE", "CARROT", "PARROT", "MIRROR", "TUNNEL", "SEESAW", "COCOA", "ONION", "EERIE", "RADAR")
+VOWELLED = ("ORANGE", "PLANET", "WINTER", "GARDEN", "MONKEY", "CASTLE", "FAMILY", "POLAR", "TABLE", "BASKET", "ROUTINE")
+VOWELLED += ("UNICORN", "PIRATE", "SILVER", "CANDLE", "OCEAN", "AUDIO", "MUSEUM", "ISLAND", "COMPUTE", "JOURNAL")
 NAMES = ("Amy", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo")
 
 
@@ -45,55 +47,66 @@ def anagrams(random: Random) -> Case:
 
 @family(
     "combinatorics",
-    "{n} people stand in a row for a photo. {p} and {q} must not stand next to each other. How many orders are there?",
-    "In how many ways can {n} friends queue if two of them, {p} and {q}, are never neighbours?",
-    "Find the number of permutations of $1, 2, \\ldots, {n}$ in which $1$ and $2$ are not adjacent.",
-    "{n} different books are put on a shelf. Two of them, a red and a blue one, may not touch. Determine the number of "
-    "ways to do this.",
-    "A playlist has {n} songs. {p}'s song and {q}'s song, two of these, must be separated by at least one other song. "
-    "Compute the number of possible playlists.",
+    "{n} people stand in a row for a photo. At least {g} others must stand between {p} and {q}. How many orders are "
+    "there?",
+    "In how many ways can {n} friends queue if two of them, {p} and {q}, want {g} or more people between them?",
+    "Find the number of permutations of $1, 2, \\ldots, {n}$ in which at least ${g}$ numbers separate $1$ and $2$.",
+    "{n} different books are put on a shelf. Between the red and the blue one there must be {g} or more of the others. "
+    "Determine the number of ways to do this.",
+    "A playlist has {n} songs. {p}'s song and {q}'s song, two of these, must be separated by no fewer than {g} other "
+    "songs. Compute the number of possible playlists.",
 )
 def kept_apart(random: Random) -> Case:
     n = random.randint(4, 8)
+    g = random.randint(1, n - 2)
     p, q = random.sample(NAMES, 2)
-    answer = (n - 1) * (n - 2) * factorial(n - 2)
+    answer = sum(abs(order.index(0) - order.index(1)) > g for order in permutations(range(n)))
+    places = [n - d for d in range(g + 1, n)]
+    pairs, rest = sum(places), factorial(n - 2)
     return Case(
-        {"n": n, "p": p, "q": q},
+        {"n": n, "g": g, "p": p, "q": q},
         answer,
-        f"There are {n}! = {factorial(n)} orders. The two are together in 2 * {n - 1}! = {2 * factorial(n - 1)} of "
-        f"them. So they are apart in {factorial(n)} - {2 * factorial(n - 1)} = {answer}.",
+        f"Their places differ by {g + 1} or more: {' + '.join(map(str, places))} = {pairs} pairs of places, in 2 orders. "
+        f"The others stand in {n - 2}! = {rest} ways. The number is 2 * {pairs} * {rest} = {2 * pairs * rest}.",
         (
-            count_loop(f"p in permutations(range({n}))", where="abs(p.index(0) - p.index(1)) > 1"),
-            program(f"print(factorial({n}) - 2 * factorial({n - 1}))"),
+            count_loop(f"p in permutations(range({n}))", where=f"abs(p.index(0) - p.index(1)) > {g}"),
+            program(f"print(2 * sum({n} - d for d in range({g + 1}, {n})) * factorial({n - 2}))"),
         ),
     )
 
 
 @family(
     "combinatorics",
-    "{n} letters are put into {n} addressed envelopes so that no letter is in its own envelope. In how many ways can "
-    "this happen?",
-    "How many permutations $p$ of $\\{{0, 1, \\ldots, {n1}\\}}$ have $p(i) \\ne i$ for all $i$?",
+    "{n} letters are put into {n} addressed envelopes so that exactly {k} letters are in the right envelope. In how many "
+    "ways can this happen?",
+    "How many permutations $p$ of $\\{{0, 1, \\ldots, {n1}\\}}$ have exactly ${k}$ values of $i$ with $p(i) = i$?",
     "Each of {n} colleagues brings a gift, and the gifts are handed out, one to each. Find the number of ways in which "
-    "nobody gets the gift that he or she brought.",
-    "Determine the number of ways to return {n} hats to their {n} owners with every owner getting a wrong hat.",
-    "After a storm {n} keys are hung back on {n} labelled hooks. What is the number of hangings with every key on a "
-    "wrong hook?",
+    "exactly {k} of them get the gift that they brought.",
+    "Determine the number of ways to return {n} hats to their {n} owners with exactly {k} of them on the right head.",
+    "After a storm {n} keys are hung back on {n} labelled hooks. What is the number of hangings with {k} keys, no more "
+    "and no fewer, on their own hooks?",
 )
-def all_wrong(random: Random) -> Case:
+def right_envelopes(random: Random) -> Case:
     n = random.randint(3, 8)
-    answer = sum((-1) ** k * factorial(n) // factorial(k) for k in range(n + 1))
+    k = random.choice([0, 0, *range(n + 1)])
+    answer = sum(sum(p[i] == i for i in range(n)) == k for p in permutations(range(n)))
     d = [1, 0]
-    for k in range(2, n + 1):
-        d.append((k - 1) * (d[-1] + d[-2]))
+    for i in range(2, n + 1):
+        d.append((i - 1) * (d[-1] + d[-2]))
     return Case(
-        {"n": n, "n1": n - 1},
+        {"n": n, "n1": n - 1, "k": k},
         answer,
-        "Let D(n) be the number. Then D(n) = (n-1) * (D(n-1) + D(n-2)) with D(1) = 0 and D(2) = 1. "
-        + " ".join(f"D({k}) = {k - 1} * ({d[k - 1]} + {d[k - 2]}) = {d[k]}." for k in range(3, n + 1)),
+        f"Choose the {k} right ones: C({n},{k}) = {comb(n, k)}. The other {n - k} must all be wrong. The numbers of ways "
+        f"for 0, 1, 2, ... things are {', '.join(map(str, d[: max(n - k, 1) + 1]))}, so D({n - k}) = {d[n - k]}. The number is "
+        f"{comb(n, k)} * {d[n - k]} = {comb(n, k) * d[n - k]}.",
         (
-            count_loop(f"p in permutations(range({n}))", where=f"all(p[i] != i for i in range({n}))"),
-            program("a, b = 1, 0", f"for k in range(2, {n + 1}):", "    a, b = b, (k - 1) * (a + b)", "print(b)"),
+            count_loop(f"p in permutations(range({n}))", where=f"sum(p[i] == i for i in range({n})) == {k}"),
+            program(
+                "d = [1, 0]",
+                f"for i in range(2, {n + 1}):",
+                "    d.append((i - 1) * (d[-1] + d[-2]))",
+                f"print(comb({n}, {k}) * d[{n - k}])",
+            ),
         ),
     )
 

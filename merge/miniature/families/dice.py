@@ -79,31 +79,33 @@ def sum_of_two_dice(random: Random) -> Case:
 
 @family(
     "probability",
-    "Three fair six-sided dice are thrown. The probability that the numbers add up to {s} is $\\frac{{m}}{{n}}$ in "
-    "lowest terms. Compute $m+n$.",
-    "A die is rolled three times. Let $\\frac{{p}}{{q}}$ be the reduced probability of a total of exactly ${s}$. Find "
-    "$p+q$.",
-    "In a board game you move by the total of three ordinary dice and you need exactly {s} to reach the treasure. Your "
-    "chance is m/n in lowest terms. What is m + n?",
-    "If $x, y, z$ are independent and uniform on $\\{{1,2,3,4,5,6\\}}$ and $P(x+y+z={s}) = m/n$ with coprime $m$, $n$, "
-    "determine $m+n$.",
+    "Three fair {n}-sided dice, numbered from 1, are thrown. The probability that the numbers add up to {s} is "
+    "$\\frac{{m}}{{n}}$ in lowest terms. Compute $m+n$.",
+    "A die with the faces 1 to {n} is rolled three times. Let $\\frac{{p}}{{q}}$ be the reduced probability of a total of "
+    "exactly ${s}$. Find $p+q$.",
+    "In a board game you move by the total of three spins of a wheel with the numbers 1 to {n}, and you need exactly {s} "
+    "to reach the treasure. Your chance is m/n in lowest terms. What is m + n?",
+    "If $x, y, z$ are independent and uniform on the integers from $1$ to ${n}$ and $P(x+y+z={s}) = m/n$ with coprime $m$, "
+    "$n$, determine $m+n$.",
     "Give the sum of numerator and denominator of the reduced fraction that is the probability that a red, a green and "
-    "a white die together show {s}.",
+    "a white die, each with faces 1 to {n}, together show {s}.",
 )
 def sum_of_three_dice(random: Random) -> Case:
-    s = random.randint(3, 18)
-    count = sum(sum(roll) == s for roll in product(range(1, 7), repeat=3))
-    ways = [max(0, 6 - abs(7 - (s - a))) for a in range(1, 7)]
+    n = random.choice([4, 6, 6, 8, 10])
+    s = random.randint(3, 3 * n)
+    count = sum(sum(roll) == s for roll in product(range(1, n + 1), repeat=3))
+    ways = [max(0, n - abs(n + 1 - (s - a))) for a in range(1, n + 1)]
+    r = range(1, n + 1)
     return Case(
-        {"s": s},
-        m_plus_n(Fraction(count, 216)),
-        f"There are 6^3 = 216 outcomes. If the first die shows 1 to 6, the other two need {s - 1} to {s - 6}: "
-        f"{' + '.join(map(str, ways))} = {sum(ways)} ways. {reduced(sum(ways), 216)}",
+        {"n": n, "s": s},
+        m_plus_n(Fraction(count, n**3)),
+        f"There are {n}^3 = {n**3} outcomes. If the first is 1 to {n}, the other two need {s - 1} to {s - n}: "
+        f"{' + '.join(map(str, ways))} = {sum(ways)} ways. {reduced(sum(ways), n**3)}",
         (
-            chance_loop("a in range(1, 7)", "b in range(1, 7)", "c in range(1, 7)", where=f"a + b + c == {s}"),
+            chance_loop(f"a in {r}", f"b in {r}", f"c in {r}", where=f"a + b + c == {s}"),
             program(
-                f"count = sum(1 for r in product(range(1, 7), repeat=3) if sum(r) == {s})",
-                "p = Fraction(count, 6**3)",
+                f"count = sum(1 for r in product({r}, repeat=3) if sum(r) == {s})",
+                f"p = Fraction(count, {n}**3)",
                 "print(p.numerator + p.denominator)",
             ),
         ),

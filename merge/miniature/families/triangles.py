@@ -65,6 +65,44 @@ def triangle_area(random: Random) -> Case:
 
 @family(
     "geometry",
+    "Let $K$ be the area and $P$ the perimeter of a triangle with side lengths ${a}$, ${b}$ and ${c}$. Compute $K+P$.",
+    "A triangular flag has edges of {a}, {b} and {c} inches. One dollar is paid per square inch of cloth and one dollar "
+    "per inch of hem around it. How many dollars does the flag cost?",
+    "How large is the sum of perimeter and area for a triangle whose sides measure {b}, {c} and {a}?",
+    "In $\\triangle XYZ$ we have $XY={a}$, $YZ={b}$, $ZX={c}$. Find the number of square units inside it plus the number "
+    "of units around it.",
+    "Suppose that three planks of {c}, {b} and {a} feet bound a sandbox. Add its area in square feet to the length of all "
+    "planks in feet. What is the result?",
+)
+def area_plus_perimeter(random: Random) -> Case:
+    a, b, c, area = random.choice(HERONIAN)
+    a, b, c = random.sample([a, b, c], 3)
+    s = (a + b + c) // 2
+    k = isqrt(s * (s - a) * (s - b) * (s - c))
+    return Case(
+        {"a": a, "b": b, "c": c},
+        area + a + b + c,
+        f"P = {a} + {b} + {c} = {2 * s}, so s = {s}. K is the root of {s} * {s - a} * {s - b} * {s - c} = {k * k}, so K = "
+        f"{k}. The sum is {k} + {2 * s} = {k + 2 * s}.",
+        (
+            program(
+                f"a, b, c = {a}, {b}, {c}",
+                "s = (a + b + c) // 2",
+                "area = isqrt(s * (s - a) * (s - b) * (s - c))",
+                "print(area + a + b + c)",
+            ),
+            program(
+                f"a, b, c = {a}, {b}, {c}",
+                "s = (a + b + c) / 2",
+                "area = (s * (s - a) * (s - b) * (s - c)) ** 0.5",
+                "print(round(area) + a + b + c)",
+            ),
+        ),
+    )
+
+
+@family(
+    "geometry",
     "The sides of a triangle are {a}, {b} and {c}. What is the length of the altitude to the side of length {c}?",
     "In $\\triangle ABC$ we have $BC = {a}$, $CA = {b}$, $AB = {c}$. Find the distance from $C$ to the line $AB$.",
     "A roof truss is a triangle with a base of {c} feet and slopes of {a} and {b} feet. How many feet above the base "
