@@ -8,10 +8,34 @@ from random import Random
 from merge.miniature.family import Case, family
 from merge.miniature.idioms import count_loop, program
 
-WORDS = ("LEVEL", "APPLE", "BANANA", "COFFEE", "PEPPER", "BALLOON", "CABBAGE", "LETTER", "KETTLE", "SUMMER", "BOTTLE")
+WORDS: tuple[str, ...] = (
+    "LEVEL",
+    "APPLE",
+    "BANANA",
+    "COFFEE",
+    "PEPPER",
+    "BALLOON",
+    "CABBAGE",
+    "LETTER",
+    "KETTLE",
+    "SUMMER",
+    "BOTTLE",
+)
 WORDS += ("RABBIT", "PIZZA", "GEESE", "ALPHA", "MAMMAL", "TATTOO", "ERROR", "CANAL", "SUCCESS", "POTATO", "TOMATO")
 WORDS += ("NEEDLE", "BUBBLE", "CARROT", "PARROT", "MIRROR", "TUNNEL", "SEESAW", "COCOA", "ONION", "EERIE", "RADAR")
-VOWELLED = ("ORANGE", "PLANET", "WINTER", "GARDEN", "MONKEY", "CASTLE", "FAMILY", "POLAR", "TABLE", "BASKET", "ROUTINE")
+VOWELLED: tuple[str, ...] = (
+    "ORANGE",
+    "PLANET",
+    "WINTER",
+    "GARDEN",
+    "MONKEY",
+    "CASTLE",
+    "FAMILY",
+    "POLAR",
+    "TABLE",
+    "BASKET",
+    "ROUTINE",
+)
 VOWELLED += ("UNICORN", "PIRATE", "SILVER", "CANDLE", "OCEAN", "AUDIO", "MUSEUM", "ISLAND", "COMPUTE", "JOURNAL")
 NAMES = ("Amy", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo")
 
@@ -47,18 +71,18 @@ def anagrams(random: Random) -> Case:
 
 @family(
     "combinatorics",
-    "{n} people stand in a row for a photo. At least {g} others must stand between {p} and {q}. How many orders are "
-    "there?",
+    "{n} people stand in a row for a photo. Between {p} and {q} there must be at least {g} of the others. How many orders "
+    "are possible?",
     "In how many ways can {n} friends queue if two of them, {p} and {q}, want {g} or more people between them?",
-    "Find the number of permutations of $1, 2, \\ldots, {n}$ in which at least ${g}$ numbers separate $1$ and $2$.",
+    "Find the number of permutations of $1, 2, \\ldots, {n}$ in which $1$ and $2$ are separated by at least ${g}$ of the other numbers.",
     "{n} different books are put on a shelf. Between the red and the blue one there must be {g} or more of the others. "
     "Determine the number of ways to do this.",
-    "A playlist has {n} songs. {p}'s song and {q}'s song, two of these, must be separated by no fewer than {g} other "
-    "songs. Compute the number of possible playlists.",
+    "A playlist has {n} songs. {p}'s song and {q}'s song, two of these, must be separated by no fewer than {g} of the "
+    "others. Compute the number of possible playlists.",
 )
 def kept_apart(random: Random) -> Case:
     n = random.randint(4, 8)
-    g = random.randint(1, n - 2)
+    g = random.randint(1, n - 3)
     p, q = random.sample(NAMES, 2)
     answer = sum(abs(order.index(0) - order.index(1)) > g for order in permutations(range(n)))
     places = [n - d for d in range(g + 1, n)]

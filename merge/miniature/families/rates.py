@@ -27,7 +27,7 @@ def pump_and_drain(random: Random) -> Case:
     b = random.choice([b for b in (3, 4, 5, 6, 8, 9, 10, 12, 14, 15, 18, 20) if b > a and lcm(a, b) <= 120])
     v = lcm(a, b) * random.randint(2, 30)
     full = Fraction(a * b, b - a)
-    t = random.randint(1, max(1, min(12, int(full))))
+    t = random.randint(2, min(12, int(full)))
     answer = int(v * (Fraction(1, a) - Fraction(1, b)) * t)
     first, second = v // a, v // b
     return Case(
@@ -145,7 +145,7 @@ def fuel_cost(random: Random) -> Case:
 )
 def good_pieces(random: Random) -> Case:
     per = random.choice([10, 12, 15, 20, 30])
-    bad, a, h = random.randint(1, per // 3), random.randint(2, 40), random.randint(1, 12)
+    bad, a, h = random.randint(1, per // 3), random.randint(2, 40), random.randint(2, 12)
     made = a * 60 * h
     answer = sum(per - bad for _ in range(0, made, per))
     lost = made // per * bad
@@ -174,7 +174,7 @@ def good_pieces(random: Random) -> Case:
 )
 def average_speed(random: Random) -> Case:
     while True:
-        a, b, v, w = random.randint(1, 6), random.randint(1, 6), random.randint(8, 90), random.randint(8, 90)
+        a, b, v, w = random.randint(2, 6), random.randint(2, 6), random.randint(8, 90), random.randint(8, 90)
         if (a * v + b * w) % (a + b) == 0 and v != w:
             break
     hours = [v] * a + [w] * b

@@ -5,7 +5,7 @@ from random import Random
 from merge.miniature.family import Case, family
 from merge.miniature.idioms import program
 
-GOODS = (
+GOODS: tuple[str, ...] = (
     "apples",
     "pencils",
     "candles",

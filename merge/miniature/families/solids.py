@@ -9,7 +9,7 @@ from merge.miniature.idioms import count_loop, program
 
 @family(
     "geometry",
-    "A {a} x {b} x {c} block is painted on the outside and cut into unit cubes. How many of them have paint on exactly "
+    "A block of {a} x {b} x {c} is painted on the outside and cut into unit cubes. How many of them have paint on exactly "
     "{k} faces?",
     "A cheese of {a} by {b} by {c} inches has a rind on all six sides. It is cut into one-inch cubes. Find the number of "
     "cubes that have rind on {k} sides, no more and no fewer.",
