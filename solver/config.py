@@ -69,15 +69,15 @@ class EngineConfig(Section):
 
 
 class ChatConfig(Section):
-    format: Literal["openmath"] = "openmath"
-    """The model family's way to write prompts and code calls."""
+    family: Literal["openmath", "miniature"] = "openmath"
+    """The model family, and with it the way to write prompts and code calls."""
     system_prompt: str | None = None
-    cot_prompt: str = "openmath-cot"
-    tir_prompt: str = "openmath-tir"
-    """Names of files in `solver/prompts/`, or paths."""
+    cot_prompt: str | None = None
+    tir_prompt: str | None = None
+    """Names of files in `solver/prompts/`, or paths; None: the family's own."""
     max_code_calls: int = Field(8, ge=0)
-    remaining_calls_text: bool = True
-    """Tell the model after each code result how many calls are left."""
+    remaining_calls_text: bool | None = None
+    """Tell the model after each code result how many calls are left; None: as the family was trained."""
 
 
 class SamplingConfig(Section):

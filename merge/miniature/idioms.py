@@ -1,6 +1,7 @@
-"""The few shapes that the programs of all families share, so that a family never seen is solved by a shape seen often.
+"""The few shapes of program that the families share, so that a small model meets the same idioms everywhere.
 
-A condition is Python text; names such as `comb` or `permutations` bring their import line with them.
+`loop` is what stands between `for` and the colon, as in `n in range(1, 100 + 1)`. Programs made by `program` bring the
+imports that their names need.
 """
 
 import re
@@ -17,6 +18,33 @@ MODULES = {
 }
 
 
+def count_loop(loop: str, condition: str) -> str:
+    return f"count = 0\nfor {loop}:\n    if {condition}:\n        count += 1\nprint(count)"
+
+
+def count_expression(loop: str, condition: str) -> str:
+    return f"print(sum(1 for {loop} if {condition}))"
+
+
+def sum_loop(loop: str, term: str, condition: str = "") -> str:
+    if not condition:
+        return f"total = 0\nfor {loop}:\n    total += {term}\nprint(total)"
+    return f"total = 0\nfor {loop}:\n    if {condition}:\n        total += {term}\nprint(total)"
+
+
+def sum_expression(loop: str, term: str, condition: str = "") -> str:
+    return f"print(sum({term} for {loop}{' if ' * bool(condition)}{condition}))"
+
+
+def search_loop(name: str, start: int | str, condition: str, step: str = "+= 1") -> str:
+    """Goes up from `start` to the first number that satisfies the condition."""
+    return f"{name} = {start}\nwhile not ({condition}):\n    {name} {step}\nprint({name})"
+
+
+def with_import(line: str, program: str) -> str:
+    return f"{line}\n{program}"
+
+
 def program(*rows: str) -> str:
     """The rows as one program, after the imports that they need."""
     text = "\n".join(rows)
@@ -29,12 +57,12 @@ def _nested(loops: tuple[str, ...], *body: str) -> list[str]:
     return rows + ["    " * len(loops) + row for row in body]
 
 
-def count_loop(*loops: str, where: str) -> str:
-    """`count_loop("a in range(1, 7)", where="a > 2")` counts in a plain loop, one `for` a loop given."""
+def nested_count(*loops: str, where: str) -> str:
+    """Counts with one `for` a loop given, the first one outermost."""
     return program("count = 0", *_nested(loops, f"if {where}:", "    count += 1"), "print(count)")
 
 
-def count_sum(*loops: str, where: str) -> str:
+def nested_count_expression(*loops: str, where: str) -> str:
     """The same count as one expression."""
     return program(f"print(sum(1 {' '.join(f'for {loop}' for loop in loops)} if {where}))")
 

@@ -69,12 +69,16 @@ def build_chat(config: ChatConfig, tokenizer: Tokenizer) -> ChatFormat:
     """Raises ModelError where the tokenizer lacks the family's markers, UsageError where a prompt is missing."""
     from solver.chat.openmath import OpenMathFormat
 
+    tells_calls = config.family == "openmath"  # the miniature is trained without
     return OpenMathFormat(
         tokenizer,
         system_prompt=config.system_prompt,
-        prompts={"cot": read_prompt(config.cot_prompt), "tir": read_prompt(config.tir_prompt)},
+        prompts={
+            "cot": read_prompt(config.cot_prompt or f"{config.family}-cot"),
+            "tir": read_prompt(config.tir_prompt or f"{config.family}-tir"),
+        },
         max_code_calls=config.max_code_calls,
-        remaining_calls_text=config.remaining_calls_text,
+        remaining_calls_text=tells_calls if config.remaining_calls_text is None else config.remaining_calls_text,
     )
 
 
@@ -94,5 +98,5 @@ def read_prompt(name: str) -> str:
 def marker_id(tokenizer: Tokenizer, marker: str) -> int:
     token_id = tokenizer.token_id(marker)
     if token_id is None:
-        raise ModelError(f"the model's tokenizer has no token {marker}: it is not of the family that chat.format names")
+        raise ModelError(f"the model's tokenizer has no token {marker}: it is not of the family that chat.family names")
     return token_id

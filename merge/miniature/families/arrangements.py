@@ -6,7 +6,7 @@ from math import comb, factorial, prod
 from random import Random
 
 from merge.miniature.family import Case, family
-from merge.miniature.idioms import count_loop, program
+from merge.miniature.idioms import nested_count, program
 
 WORDS: tuple[str, ...] = (
     "LEVEL",
@@ -93,7 +93,7 @@ def kept_apart(random: Random) -> Case:
         f"Their places differ by {g + 1} or more: {' + '.join(map(str, places))} = {pairs} pairs of places, in 2 orders. "
         f"The others stand in {n - 2}! = {rest} ways. The number is 2 * {pairs} * {rest} = {2 * pairs * rest}.",
         (
-            count_loop(f"p in permutations(range({n}))", where=f"abs(p.index(0) - p.index(1)) > {g}"),
+            nested_count(f"p in permutations(range({n}))", where=f"abs(p.index(0) - p.index(1)) > {g}"),
             program(f"print(2 * sum({n} - d for d in range({g + 1}, {n})) * factorial({n - 2}))"),
         ),
     )
@@ -124,7 +124,7 @@ def right_envelopes(random: Random) -> Case:
         f"for 0, 1, 2, ... things are {', '.join(map(str, d[: max(n - k, 1) + 1]))}, so D({n - k}) = {d[n - k]}. The number is "
         f"{comb(n, k)} * {d[n - k]} = {comb(n, k) * d[n - k]}.",
         (
-            count_loop(f"p in permutations(range({n}))", where=f"sum(p[i] == i for i in range({n})) == {k}"),
+            nested_count(f"p in permutations(range({n}))", where=f"sum(p[i] == i for i in range({n})) == {k}"),
             program(
                 "d = [1, 0]",
                 f"for i in range(2, {n + 1}):",
@@ -163,7 +163,7 @@ def numbers_from_digits(random: Random) -> Case:
         f"The first digit must be at least {first}: {k} choices. The other three places have {n - 1} * {n - 2} * "
         f"{n - 3} = {rest} choices. So the number is {k} * {rest} = {k * rest}.",
         (
-            count_loop(f'p in permutations("{text}", 4)', where=f'int("".join(p)) > {bound}'),
+            nested_count(f'p in permutations("{text}", 4)', where=f'int("".join(p)) > {bound}'),
             program(f"print({k} * {n - 1} * {n - 2} * {n - 3})"),
         ),
     )
@@ -191,7 +191,7 @@ def round_table(random: Random) -> Case:
         f"We take the pair as one. Then {n - 1} things stand on a circle: {n - 2}! = {factorial(n - 2)} ways. The pair "
         f"has 2 orders, so the number is 2 * {factorial(n - 2)} = {2 * factorial(n - 2)}.",
         (
-            count_loop(f"p in permutations(range(1, {n}))", where="p[0] == 1 or p[-1] == 1"),
+            nested_count(f"p in permutations(range(1, {n}))", where="p[0] == 1 or p[-1] == 1"),
             program(f"print(2 * factorial({n - 2}))"),
         ),
     )
@@ -217,7 +217,7 @@ def vowels_at_the_ends(random: Random) -> Case:
         f"middle in {n - 2}! = {factorial(n - 2)} ways. The number is {v * (v - 1)} * {factorial(n - 2)} = "
         f"{v * (v - 1) * factorial(n - 2)}.",
         (
-            count_loop(f'p in permutations("{word}")', where='p[0] in "AEIOU" and p[-1] in "AEIOU"'),
+            nested_count(f'p in permutations("{word}")', where='p[0] in "AEIOU" and p[-1] in "AEIOU"'),
             program(f"print({v} * {v - 1} * factorial({n - 2}))"),
         ),
     )

@@ -5,7 +5,7 @@ from math import comb
 from random import Random
 
 from merge.miniature.family import Case, family
-from merge.miniature.idioms import count_loop, count_sum, program
+from merge.miniature.idioms import nested_count, nested_count_expression, program
 
 
 @family(
@@ -67,7 +67,7 @@ def quarrelling_pair(random: Random) -> Case:
         f"C({n - 2},{k - 2}) = {comb(n - 2, k - 2)}. So the number is {comb(n, k)} - {comb(n - 2, k - 2)} = "
         f"{comb(n, k) - comb(n - 2, k - 2)}.",
         (
-            count_loop(f"c in combinations(range({n}), {k})", where="not (0 in c and 1 in c)"),
+            nested_count(f"c in combinations(range({n}), {k})", where="not (0 in c and 1 in c)"),
             program(f"print(comb({n}, {k}) - comb({n - 2}, {k - 2}))"),
         ),
     )
@@ -94,7 +94,7 @@ def three_boxes(random: Random) -> Case:
         f"For a given c there are {n} - c + 1 choices of a, and then b is fixed. For c = 0 to {m} the counts are "
         f"{n + 1}, {n}, ..., {n - m + 1}. Their sum is {m + 1} * ({n + 1} + {n - m + 1}) / 2 = {answer}.",
         (
-            count_loop(
+            nested_count(
                 f"a in range({n + 1})",
                 f"b in range({n + 1})",
                 f"c in range({m + 1})",
@@ -130,7 +130,7 @@ def ways_to_pay(random: Random) -> Case:
         f"Let z be the number of the {r}s, from 0 to {n // r}. For each z we count the y for which "
         f"{n} - {r}z - {q}y is at least 0 and divisible by {p}. This gives {' + '.join(map(str, counts))} = {sum(counts)}.",
         (
-            count_loop(
+            nested_count(
                 f"x in range({n // p + 1})",
                 f"y in range({n // q + 1})",
                 f"z in range({n // r + 1})",
@@ -171,7 +171,7 @@ def no_two_neighbours(random: Random) -> Case:
         f"Let f(n) be the number. Without the last element there are f(n-1), with it f(n-2), so f(n) = f(n-1) + "
         f"f(n-2) with f(0) = 1 and f(1) = 2. The values are {', '.join(map(str, terms))}. So f({n}) = {terms[-1]}.",
         (
-            count_loop(f"s in range(2**{n})", where="s & (s >> 1) == 0"),
+            nested_count(f"s in range(2**{n})", where="s & (s >> 1) == 0"),
             program("a, b = 1, 2", f"for _ in range({n - 1}):", "    a, b = b, a + b", "print(b)"),
         ),
     )
@@ -201,7 +201,7 @@ def subsets_with_sum_multiple(random: Random) -> Case:
         f"There are C({n},{k}) = {comb(n, k)} choices. Going through them, a sum divisible by {m} occurs exactly "
         f"{answer} times, so the number is {answer}.",
         (
-            count_loop(f"c in combinations(range(1, {n + 1}), {k})", where=f"sum(c) % {m} == 0"),
-            count_sum(f"c in combinations(range(1, {n + 1}), {k})", where=f"sum(c) % {m} == 0"),
+            nested_count(f"c in combinations(range(1, {n + 1}), {k})", where=f"sum(c) % {m} == 0"),
+            nested_count_expression(f"c in combinations(range(1, {n + 1}), {k})", where=f"sum(c) % {m} == 0"),
         ),
     )

@@ -4,7 +4,7 @@ from math import comb
 from random import Random
 
 from merge.miniature.family import Case, family
-from merge.miniature.idioms import count_loop, program
+from merge.miniature.idioms import nested_count, program
 
 
 @family(
@@ -206,7 +206,7 @@ def three_letter_strings(random: Random) -> Case:
         f"The {k} places can be chosen in C({n},{k}) = {comb(n, k)} ways. Each of the other {n - k} places has 2 "
         f"choices: 2^{n - k} = {2 ** (n - k)}. The number is {comb(n, k)} * {2 ** (n - k)} = {answer}.",
         (
-            count_loop(f's in product("ABC", repeat={n})', where=f's.count("A") == {k}'),
+            nested_count(f's in product("ABC", repeat={n})', where=f's.count("A") == {k}'),
             program(f"print(comb({n}, {k}) * 2**{n - k})"),
         ),
     )

@@ -4,7 +4,7 @@ from math import comb
 from random import Random
 
 from merge.miniature.family import Case, family
-from merge.miniature.idioms import count_loop, program
+from merge.miniature.idioms import nested_count, program
 
 
 @family(
@@ -42,7 +42,7 @@ def painted_cubes(random: Random) -> Case:
         answer,
         f"Without its outer layer the box measures {x} by {y} by {z}. {texts[k]}",
         (
-            count_loop(
+            nested_count(
                 f"x in range({a})",
                 f"y in range({b})",
                 f"z in range({c})",
@@ -72,7 +72,7 @@ def rectangles_in_grid(random: Random) -> Case:
         f"A rectangle is given by 2 of {a + 1} lines and 2 of {b + 1} lines. C({a + 1},2) = {comb(a + 1, 2)} and "
         f"C({b + 1},2) = {comb(b + 1, 2)}. The product is {comb(a + 1, 2) * comb(b + 1, 2)}.",
         (
-            count_loop(
+            nested_count(
                 f"a in range({a + 1})",
                 f"b in range(a + 1, {a + 1})",
                 f"c in range({b + 1})",
@@ -222,7 +222,7 @@ def points_in_circle(random: Random) -> Case:
         f"{', '.join(str(2 * y + 1) for y in columns[1:]) or 'none'}. In all {2 * columns[0] + 1} + 2 * "
         f"{sum(2 * y + 1 for y in columns[1:])} = {total}.",
         (
-            count_loop(f"x in range({-r}, {r + 1})", f"y in range({-r}, {r + 1})", where=f"x * x + y * y <= {n}"),
+            nested_count(f"x in range({-r}, {r + 1})", f"y in range({-r}, {r + 1})", where=f"x * x + y * y <= {n}"),
             program(f"print(sum(2 * isqrt({n} - x * x) + 1 for x in range({-r}, {r + 1})))"),
         ),
     )

@@ -5,7 +5,7 @@ from math import gcd, isqrt
 from random import Random
 
 from merge.miniature.family import Case, family
-from merge.miniature.idioms import count_loop, program
+from merge.miniature.idioms import nested_count, program
 
 
 def heronian(limit: int) -> list[tuple[int, int, int, int]]:
@@ -181,7 +181,7 @@ def triangles_of_perimeter(random: Random) -> Case:
         f"Let c be the longest side. It lies from {-(-n // 3)} to {(n - 1) // 2}. For each c we count the pairs a <= b <= "
         f"c with a + b = {n} - c. Adding up gives {answer}.",
         (
-            count_loop(f"a in range(1, {n})", f"b in range(a, {n})", where=f"a + b > {n} - a - b >= b"),
+            nested_count(f"a in range(1, {n})", f"b in range(a, {n})", where=f"a + b > {n} - a - b >= b"),
             program(
                 f"print(sum(1 for c in range(1, {n}) for b in range(1, c + 1) if 0 < {n} - b - c <= b and {n} - c > c))"
             ),
@@ -209,8 +209,8 @@ def triangles_from_sticks(random: Random) -> Case:
         f"For the longest side c the number of pairs is the whole part of (c - 2)^2 / 4. Adding this for c = 3 to {n} "
         f"gives {answer}.",
         (
-            count_loop(*loops, where="a + b > c"),
-            count_loop(f"(a, b, c) in combinations(range(1, {n + 1}), 3)", where="a + b > c"),
+            nested_count(*loops, where="a + b > c"),
+            nested_count(f"(a, b, c) in combinations(range(1, {n + 1}), 3)", where="a + b > c"),
         ),
     )
 
@@ -239,7 +239,7 @@ def points_on_segment(random: Random) -> Case:
         f"The differences are {c} - {a} = {c - a} and {d} - {b} = {d - b}. Their gcd is {k}, so there are {k} + 1 = "
         f"{k + 1}.",
         (
-            count_loop(
+            nested_count(
                 f"x in range({a}, {c + 1})",
                 f"y in range({b}, {d + 1})",
                 where=f"(x - {a}) * {d - b} == (y - {b}) * {c - a}",
