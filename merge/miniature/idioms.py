@@ -15,6 +15,7 @@ MODULES = {
     "factorial": "math",
     "gcd": "math",
     "isqrt": "math",
+    "lcm": "math",
 }
 
 

@@ -6,7 +6,7 @@ from math import comb, factorial, prod
 from random import Random
 
 from merge.miniature.family import Case, family
-from merge.miniature.idioms import nested_count, program
+from merge.miniature.idioms import nested_count, nested_count_expression, program
 
 WORDS: tuple[str, ...] = (
     "LEVEL",
@@ -53,7 +53,6 @@ def anagrams(random: Random) -> Case:
     word = random.choice(WORDS)
     repeated = {letter: count for letter, count in Counter(word).items() if count > 1}
     below = " * ".join(f"{count}!" for count in repeated.values())
-    divisor = " * ".join(f"factorial({count})" for count in repeated.values())
     n = len(word)
     answer = len(set(permutations(word)))
     return Case(
@@ -64,7 +63,12 @@ def anagrams(random: Random) -> Case:
         + f". The number is {n}! / ({below}) = {factorial(n)} / {prod(map(factorial, repeated.values()))} = {answer}.",
         (
             program(f'print(len(set(permutations("{word}"))))'),
-            program(f"print(factorial({n}) // ({divisor}))"),
+            program(
+                f"count = factorial({n})",
+                f'for c in set("{word}"):',
+                f'    count //= factorial("{word}".count(c))',
+                "print(count)",
+            ),
         ),
     )
 
@@ -94,7 +98,7 @@ def kept_apart(random: Random) -> Case:
         f"The others stand in {n - 2}! = {rest} ways. The number is 2 * {pairs} * {rest} = {2 * pairs * rest}.",
         (
             nested_count(f"p in permutations(range({n}))", where=f"abs(p.index(0) - p.index(1)) > {g}"),
-            program(f"print(2 * sum({n} - d for d in range({g + 1}, {n})) * factorial({n - 2}))"),
+            program(f"print(2 * sum({n} - d for d in range({g} + 1, {n})) * factorial({n} - 2))"),
         ),
     )
 
@@ -111,7 +115,7 @@ def kept_apart(random: Random) -> Case:
     "and no fewer, on their own hooks?",
 )
 def right_envelopes(random: Random) -> Case:
-    n = random.randint(3, 8)
+    n = random.randint(3, 7)
     k = random.choice([0, 0, *range(n + 1)])
     answer = sum(sum(p[i] == i for i in range(n)) == k for p in permutations(range(n)))
     d = [1, 0]
@@ -127,9 +131,9 @@ def right_envelopes(random: Random) -> Case:
             nested_count(f"p in permutations(range({n}))", where=f"sum(p[i] == i for i in range({n})) == {k}"),
             program(
                 "d = [1, 0]",
-                f"for i in range(2, {n + 1}):",
+                f"for i in range(2, {n} + 1):",
                 "    d.append((i - 1) * (d[-1] + d[-2]))",
-                f"print(comb({n}, {k}) * d[{n - k}])",
+                f"print(comb({n}, {k}) * d[{n} - {k}])",
             ),
         ),
     )
@@ -164,7 +168,7 @@ def numbers_from_digits(random: Random) -> Case:
         f"{n - 3} = {rest} choices. So the number is {k} * {rest} = {k * rest}.",
         (
             nested_count(f'p in permutations("{text}", 4)', where=f'int("".join(p)) > {bound}'),
-            program(f"print({k} * {n - 1} * {n - 2} * {n - 3})"),
+            nested_count_expression(f'p in permutations("{text}", 4)', where=f'int("".join(p)) > {bound}'),
         ),
     )
 
@@ -192,7 +196,7 @@ def round_table(random: Random) -> Case:
         f"has 2 orders, so the number is 2 * {factorial(n - 2)} = {2 * factorial(n - 2)}.",
         (
             nested_count(f"p in permutations(range(1, {n}))", where="p[0] == 1 or p[-1] == 1"),
-            program(f"print(2 * factorial({n - 2}))"),
+            program(f"print(2 * factorial({n} - 2))"),
         ),
     )
 
@@ -218,6 +222,6 @@ def vowels_at_the_ends(random: Random) -> Case:
         f"{v * (v - 1) * factorial(n - 2)}.",
         (
             nested_count(f'p in permutations("{word}")', where='p[0] in "AEIOU" and p[-1] in "AEIOU"'),
-            program(f"print({v} * {v - 1} * factorial({n - 2}))"),
+            nested_count_expression(f'p in permutations("{word}")', where='p[0] in "AEIOU" and p[-1] in "AEIOU"'),
         ),
     )

@@ -38,7 +38,7 @@ def diagonals(random: Random) -> Step:
         f"the number of diagonals of a convex {n}-gon",
         value,
         f"{n} * {n - 3} / 2 = {n * (n - 3) // 2}",
-        f"{n} * {n - 3} // 2",
+        f"{n} * ({n} - 3) // 2",
     )
 
 
@@ -61,7 +61,7 @@ def paths(random: Random) -> Step:
     x, y = random.randint(2, 6), random.randint(2, 6)
     text = f"the number of paths from $(0,0)$ to $({x},{y})$ with unit steps right or up"
     value = sum(1 for _ in combinations(range(x + y), x))
-    return Step(text, value, f"C({x + y},{x}) = {comb(x + y, x)}", f"comb({x + y}, {x})")
+    return Step(text, value, f"C({x + y},{x}) = {comb(x + y, x)}", f"comb({x} + {y}, {x})")
 
 
 def right_triangle(random: Random) -> Step:
@@ -90,7 +90,7 @@ def first_integers(random: Random) -> Step:
         f"the sum of the integers from 1 to {n}",
         sum(range(n + 1)),
         f"{n} * {n + 1} / 2 = {n * (n + 1) // 2}",
-        f"sum(range(1, {n + 1}))",
+        f"sum(range(1, {n} + 1))",
     )
 
 
@@ -293,6 +293,6 @@ def choices_modulo(random: Random) -> Case:
         f"N = C({n},{k}) = {count}. Its last three digits give the remainder {count % 1000}.",
         (
             program(f"print(comb({n}, {k}) % 1000)"),
-            program(f"n = factorial({n}) // factorial({k}) // factorial({n - k})", "print(n % 1000)"),
+            program(f"n = factorial({n}) // factorial({k}) // factorial({n} - {k})", "print(n % 1000)"),
         ),
     )

@@ -35,13 +35,13 @@ def mixed_team(random: Random) -> Case:
         (
             program(
                 "count = 0",
-                f"for a in range({k + 1}):",
+                f"for a in range({k} + 1):",
                 f"    b = {k} - a",
                 f"    if a >= {x} and b >= {y}:",
                 f"        count += comb({b}, a) * comb({g}, b)",
                 "print(count)",
             ),
-            program(f"print(sum(comb({b}, a) * comb({g}, {k} - a) for a in range({x}, {k - y + 1})))"),
+            program(f"print(sum(comb({b}, a) * comb({g}, {k} - a) for a in range({x}, {k} - {y} + 1)))"),
         ),
     )
 
@@ -68,7 +68,7 @@ def quarrelling_pair(random: Random) -> Case:
         f"{comb(n, k) - comb(n - 2, k - 2)}.",
         (
             nested_count(f"c in combinations(range({n}), {k})", where="not (0 in c and 1 in c)"),
-            program(f"print(comb({n}, {k}) - comb({n - 2}, {k - 2}))"),
+            program(f"print(comb({n}, {k}) - comb({n} - 2, {k} - 2))"),
         ),
     )
 
@@ -95,12 +95,12 @@ def three_boxes(random: Random) -> Case:
         f"{n + 1}, {n}, ..., {n - m + 1}. Their sum is {m + 1} * ({n + 1} + {n - m + 1}) / 2 = {answer}.",
         (
             nested_count(
-                f"a in range({n + 1})",
-                f"b in range({n + 1})",
-                f"c in range({m + 1})",
+                f"a in range({n} + 1)",
+                f"b in range({n} + 1)",
+                f"c in range({m} + 1)",
                 where=f"a + b + c == {n}",
             ),
-            program(f"print(sum({n} - c + 1 for c in range({m + 1})))"),
+            program(f"print(sum({n} - c + 1 for c in range({m} + 1)))"),
         ),
     )
 
@@ -131,15 +131,15 @@ def ways_to_pay(random: Random) -> Case:
         f"{n} - {r}z - {q}y is at least 0 and divisible by {p}. This gives {' + '.join(map(str, counts))} = {sum(counts)}.",
         (
             nested_count(
-                f"x in range({n // p + 1})",
-                f"y in range({n // q + 1})",
-                f"z in range({n // r + 1})",
+                f"x in range({n} // {p} + 1)",
+                f"y in range({n} // {q} + 1)",
+                f"z in range({n} // {r} + 1)",
                 where=f"{p} * x + {q} * y + {r} * z == {n}",
             ),
             program(
                 f"ways = [1] + [0] * {n}",
                 f"for c in ({p}, {q}, {r}):",
-                f"    for t in range(c, {n + 1}):",
+                f"    for t in range(c, {n} + 1):",
                 "        ways[t] += ways[t - c]",
                 f"print(ways[{n}])",
             ),
@@ -172,7 +172,7 @@ def no_two_neighbours(random: Random) -> Case:
         f"f(n-2) with f(0) = 1 and f(1) = 2. The values are {', '.join(map(str, terms))}. So f({n}) = {terms[-1]}.",
         (
             nested_count(f"s in range(2**{n})", where="s & (s >> 1) == 0"),
-            program("a, b = 1, 2", f"for _ in range({n - 1}):", "    a, b = b, a + b", "print(b)"),
+            program("a, b = 1, 2", f"for _ in range({n} - 1):", "    a, b = b, a + b", "print(b)"),
         ),
     )
 
@@ -201,7 +201,7 @@ def subsets_with_sum_multiple(random: Random) -> Case:
         f"There are C({n},{k}) = {comb(n, k)} choices. Going through them, a sum divisible by {m} occurs exactly "
         f"{answer} times, so the number is {answer}.",
         (
-            nested_count(f"c in combinations(range(1, {n + 1}), {k})", where=f"sum(c) % {m} == 0"),
-            nested_count_expression(f"c in combinations(range(1, {n + 1}), {k})", where=f"sum(c) % {m} == 0"),
+            nested_count(f"c in combinations(range(1, {n} + 1), {k})", where=f"sum(c) % {m} == 0"),
+            nested_count_expression(f"c in combinations(range(1, {n} + 1), {k})", where=f"sum(c) % {m} == 0"),
         ),
     )

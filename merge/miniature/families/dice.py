@@ -67,10 +67,10 @@ def sum_of_two_dice(random: Random) -> Case:
         f"There are {n} * {n} = {n * n} outcomes. The good sums are {listed}; they come in {counted} ways. "
         f"{reduced(sum(ways), n * n)}",
         (
-            chance_loop(f"a in range(1, {n + 1})", f"b in range(1, {n + 1})", where=where),
+            chance_loop(f"a in range(1, {n} + 1)", f"b in range(1, {n} + 1)", where=where),
             program(
-                f"count = sum(1 for a in range(1, {n + 1}) for b in range(1, {n + 1}) if {where})",
-                f"p = Fraction(count, {n * n})",
+                f"count = sum(1 for a in range(1, {n} + 1) for b in range(1, {n} + 1) if {where})",
+                f"p = Fraction(count, {n}**2)",
                 "print(p.numerator + p.denominator)",
             ),
         ),
@@ -95,7 +95,7 @@ def sum_of_three_dice(random: Random) -> Case:
     s = random.randint(3, 3 * n)
     count = sum(sum(roll) == s for roll in product(range(1, n + 1), repeat=3))
     ways = [max(0, n - abs(n + 1 - (s - a))) for a in range(1, n + 1)]
-    r = range(1, n + 1)
+    r = f"range(1, {n} + 1)"
     return Case(
         {"n": n, "s": s},
         m_plus_n(Fraction(count, n**3)),
@@ -174,10 +174,10 @@ def product_of_two_dice(random: Random) -> Case:
         f"There are {n} * {n} = {n * n} outcomes. Going through them, the product is {what} in {count}. "
         f"{reduced(count, n * n)}",
         (
-            chance_loop(f"a in range(1, {n + 1})", f"b in range(1, {n + 1})", where=where),
+            chance_loop(f"a in range(1, {n} + 1)", f"b in range(1, {n} + 1)", where=where),
             program(
-                f"count = sum(1 for a in range(1, {n + 1}) for b in range(1, {n + 1}) if {where})",
-                f"p = Fraction(count, {n * n})",
+                f"count = sum(1 for a in range(1, {n} + 1) for b in range(1, {n} + 1) if {where})",
+                f"p = Fraction(count, {n}**2)",
                 "print(p.numerator + p.denominator)",
             ),
         ),

@@ -33,7 +33,7 @@ def staircase(random: Random) -> Case:
         (
             program(
                 f"f = [1] + [0] * {n}",
-                f"for i in range(1, {n + 1}):",
+                f"for i in range(1, {n} + 1):",
                 f"    for s in ({x}, {y}):",
                 "        if i >= s:",
                 "            f[i] += f[i - s]",
@@ -72,7 +72,7 @@ def domino_strip(random: Random) -> Case:
         "The strip ends with one upright domino or with two that lie flat. So f(n) = f(n-1) + f(n-2) with f(0) = f(1) "
         f"= 1. The values are {', '.join(map(str, f))}. So f({n}) = {f[n]}.",
         (
-            program("a, b = 1, 1", f"for _ in range({n - 1}):", "    a, b = b, a + b", "print(b)"),
+            program("a, b = 1, 1", f"for _ in range({n} - 1):", "    a, b = b, a + b", "print(b)"),
             program("def f(n):", "    return 1 if n < 2 else f(n - 1) + f(n - 2)", f"print(f({n}))"),
         ),
     )
@@ -102,7 +102,7 @@ def dominoes_and_squares(random: Random) -> Case:
         "The board ends with an upright domino, two flat dominoes or a square. So f(n) = f(n-1) + 2f(n-2) with f(0) = "
         f"f(1) = 1. The values are {', '.join(map(str, f))}. So f({n}) = {f[n]}.",
         (
-            program("a, b = 1, 1", f"for _ in range({n - 1}):", "    a, b = b, b + 2 * a", "print(b)"),
+            program("a, b = 1, 1", f"for _ in range({n} - 1):", "    a, b = b, b + 2 * a", "print(b)"),
             program("def f(n):", "    return 1 if n < 2 else f(n - 1) + 2 * f(n - 2)", f"print(f({n}))"),
         ),
     )
@@ -129,7 +129,7 @@ def grid_paths(random: Random) -> Case:
         row[y],
         f"A path has {x + y} steps, and {x} of them go right. So there are C({x + y},{x}) = {comb(x + y, x)}.",
         (
-            program(f"print(comb({x + y}, {x}))"),
+            program(f"print(comb({x} + {y}, {x}))"),
             program(
                 "def f(x, y):",
                 "    return 1 if x == 0 or y == 0 else f(x - 1, y) + f(x, y - 1)",
@@ -166,14 +166,14 @@ def blocked_paths(random: Random) -> Case:
         f"{first} * {second} = {first * second}. The rest is {total} - {first * second} = {total - first * second}.",
         (
             program(
-                f"total = comb({x + y}, {x})",
-                f"through = comb({p + q}, {p}) * comb({x + y - p - q}, {x - p})",
+                f"total = comb({x} + {y}, {x})",
+                f"through = comb({p} + {q}, {p}) * comb({x} - {p} + {y} - {q}, {x} - {p})",
                 "print(total - through)",
             ),
             program(
-                f"f = [[1] * {y + 1} for _ in range({x + 1})]",
-                f"for i in range({x + 1}):",
-                f"    for j in range({y + 1}):",
+                f"f = [[1] * ({y} + 1) for _ in range({x} + 1)]",
+                f"for i in range({x} + 1):",
+                f"    for j in range({y} + 1):",
                 "        if i > 0 and j > 0:",
                 "            f[i][j] = f[i - 1][j] + f[i][j - 1]",
                 f"        if (i, j) == ({p}, {q}):",
@@ -207,6 +207,6 @@ def three_letter_strings(random: Random) -> Case:
         f"choices: 2^{n - k} = {2 ** (n - k)}. The number is {comb(n, k)} * {2 ** (n - k)} = {answer}.",
         (
             nested_count(f's in product("ABC", repeat={n})', where=f's.count("A") == {k}'),
-            program(f"print(comb({n}, {k}) * 2**{n - k})"),
+            program(f"print(comb({n}, {k}) * 2 ** ({n} - {k}))"),
         ),
     )

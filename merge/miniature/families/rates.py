@@ -156,7 +156,7 @@ def good_pieces(random: Random) -> Case:
         f"There remain {made} - {lost} = {made - lost}.",
         (
             program(f"made = {a} * 60 * {h}", f"bad = made // {per} * {bad}", "print(made - bad)"),
-            program(f"print({a} * 60 * {h} * {per - bad} // {per})"),
+            program(f"print({a} * 60 * {h} * ({per} - {bad}) // {per})"),
         ),
     )
 

@@ -95,7 +95,7 @@ def two_discounts(random: Random) -> Case:
                 f"price = price - price * {e} // 100",
                 "print(price)",
             ),
-            program(f"print({price} * {100 - d} * {100 - e} // 10000)"),
+            program(f"print({price} * (100 - {d}) * (100 - {e}) // 10000)"),
         ),
     )
 
@@ -194,7 +194,7 @@ def heads_and_legs(random: Random) -> Case:
         f"more. Each {a} has 2 more legs, so there are {legs - 2 * n} / 2 = {(legs - 2 * n) // 2}.",
         (
             program(
-                f"for x in range({n + 1}):", f"    y = {n} - x", f"    if 4 * x + 2 * y == {legs}:", "        print(x)"
+                f"for x in range({n} + 1):", f"    y = {n} - x", f"    if 4 * x + 2 * y == {legs}:", "        print(x)"
             ),
             program(f"print(({legs} - 2 * {n}) // 2)"),
         ),
@@ -224,7 +224,7 @@ def two_kinds_of_tickets(random: Random) -> Case:
         f"cheap one saves {p - q}, so there are {n * p - total} / {p - q} = {(n * p - total) // (p - q)}.",
         (
             program(
-                f"for x in range({n + 1}):",
+                f"for x in range({n} + 1):",
                 f"    y = {n} - x",
                 f"    if {p} * y + {q} * x == {total}:",
                 "        print(x)",
@@ -263,6 +263,6 @@ def capped_parking(random: Random) -> Case:
         f"{d} days cost {d} * {min(day, cap)} = {d * min(day, cap)}.",
         (
             program(f"day = {first} + ({h} - 1) * {more}", f"day = min(day, {cap})", f"print({d} * day)"),
-            program(f"print({d} * min({cap}, {first} + {h - 1} * {more}))"),
+            program(f"print({d} * min({cap}, {first} + ({h} - 1) * {more}))"),
         ),
     )

@@ -32,9 +32,9 @@ def painted_cubes(random: Random) -> Case:
         "These are the corners, and a box has 8.",
     )
     formulas = (
-        f"{x} * {y} * {z}",
-        f"2 * ({x} * {y} + {y} * {z} + {z} * {x})",
-        f"4 * ({x} + {y} + {z})",
+        "(a - 2) * (b - 2) * (c - 2)",
+        "2 * ((a - 2) * (b - 2) + (b - 2) * (c - 2) + (c - 2) * (a - 2))",
+        "4 * (a - 2 + b - 2 + c - 2)",
         "2 * 2 * 2",
     )
     return Case(
@@ -42,13 +42,17 @@ def painted_cubes(random: Random) -> Case:
         answer,
         f"Without its outer layer the box measures {x} by {y} by {z}. {texts[k]}",
         (
-            nested_count(
-                f"x in range({a})",
-                f"y in range({b})",
-                f"z in range({c})",
-                where=f"(x in (0, {a - 1})) + (y in (0, {b - 1})) + (z in (0, {c - 1})) == {k}",
+            program(
+                f"a, b, c = {a}, {b}, {c}",
+                "count = 0",
+                "for x in range(a):",
+                "    for y in range(b):",
+                "        for z in range(c):",
+                f"            if (x in (0, a - 1)) + (y in (0, b - 1)) + (z in (0, c - 1)) == {k}:",
+                "                count += 1",
+                "print(count)",
             ),
-            program(f"print({formulas[k]})"),
+            program(f"a, b, c = {a}, {b}, {c}", f"print({formulas[k]})"),
         ),
     )
 
@@ -73,13 +77,13 @@ def rectangles_in_grid(random: Random) -> Case:
         f"C({b + 1},2) = {comb(b + 1, 2)}. The product is {comb(a + 1, 2) * comb(b + 1, 2)}.",
         (
             nested_count(
-                f"a in range({a + 1})",
-                f"b in range(a + 1, {a + 1})",
-                f"c in range({b + 1})",
-                f"d in range({b + 1})",
+                f"a in range({a} + 1)",
+                f"b in range(a + 1, {a} + 1)",
+                f"c in range({b} + 1)",
+                f"d in range({b} + 1)",
                 where="c < d",
             ),
-            program(f"print(comb({a + 1}, 2) * comb({b + 1}, 2))"),
+            program(f"print(comb({a} + 1, 2) * comb({b} + 1, 2))"),
         ),
     )
 
@@ -104,11 +108,11 @@ def squares_in_grid(random: Random) -> Case:
         (
             program(
                 "count = 0",
-                f"for s in range(1, {min(a, b) + 1}):",
+                f"for s in range(1, min({a}, {b}) + 1):",
                 f"    count += ({a} - s + 1) * ({b} - s + 1)",
                 "print(count)",
             ),
-            program(f"print(sum(({a} - s + 1) * ({b} - s + 1) for s in range(1, {min(a, b) + 1})))"),
+            program(f"print(sum(({a} - s + 1) * ({b} - s + 1) for s in range(1, min({a}, {b}) + 1)))"),
         ),
     )
 
@@ -164,7 +168,7 @@ def volume_from_faces(random: Random) -> Case:
         f"The square of the volume is the product of the areas: {p} * {q} * {r} = {p * q * r}. Its root is {x * y * z}.",
         (
             program(
-                f"for x in range(1, {p + 1}):",
+                f"for x in range(1, {p} + 1):",
                 f"    if {p} % x == 0 and {r} % x == 0 and {p} // x * ({r} // x) == {q}:",
                 f"        print({p} * ({r} // x))",
             ),
@@ -222,8 +226,16 @@ def points_in_circle(random: Random) -> Case:
         f"{', '.join(str(2 * y + 1) for y in columns[1:]) or 'none'}. In all {2 * columns[0] + 1} + 2 * "
         f"{sum(2 * y + 1 for y in columns[1:])} = {total}.",
         (
-            nested_count(f"x in range({-r}, {r + 1})", f"y in range({-r}, {r + 1})", where=f"x * x + y * y <= {n}"),
-            program(f"print(sum(2 * isqrt({n} - x * x) + 1 for x in range({-r}, {r + 1})))"),
+            program(
+                f"r = isqrt({n})",
+                "count = 0",
+                "for x in range(-r, r + 1):",
+                "    for y in range(-r, r + 1):",
+                f"        if x**2 + y**2 <= {n}:",
+                "            count += 1",
+                "print(count)",
+            ),
+            program(f"r = isqrt({n})", f"print(sum(2 * isqrt({n} - x**2) + 1 for x in range(-r, r + 1)))"),
         ),
     )
 

@@ -210,7 +210,7 @@ def triangles_from_sticks(random: Random) -> Case:
         f"gives {answer}.",
         (
             nested_count(*loops, where="a + b > c"),
-            nested_count(f"(a, b, c) in combinations(range(1, {n + 1}), 3)", where="a + b > c"),
+            nested_count(f"(a, b, c) in combinations(range(1, {n} + 1), 3)", where="a + b > c"),
         ),
     )
 
@@ -240,10 +240,10 @@ def points_on_segment(random: Random) -> Case:
         f"{k + 1}.",
         (
             nested_count(
-                f"x in range({a}, {c + 1})",
-                f"y in range({b}, {d + 1})",
-                where=f"(x - {a}) * {d - b} == (y - {b}) * {c - a}",
+                f"x in range({a}, {c} + 1)",
+                f"y in range({b}, {d} + 1)",
+                where=f"(x - {a}) * ({d} - {b}) == (y - {b}) * ({c} - {a})",
             ),
-            program(f"print(gcd({c - a}, {d - b}) + 1)"),
+            program(f"print(gcd({c} - {a}, {d} - {b}) + 1)"),
         ),
     )

@@ -66,7 +66,7 @@ def at_least_one(random: Random) -> Case:
         f"{total - bad} are good. {reduced(total - bad, total)}",
         (
             chance_loop(f"c in combinations(range({n}), {k})", where=f"min(c) < {d}"),
-            chance_of(f"comb({n}, {k}) - comb({n - d}, {k})", f"comb({n}, {k})"),
+            chance_of(f"comb({n}, {k}) - comb({n} - {d}, {k})", f"comb({n}, {k})"),
         ),
     )
 
@@ -95,8 +95,8 @@ def close_numbers(random: Random) -> Case:
         f"There are C({n},2) = {comb(n, 2)} pairs. The differences 1 to {d} occur {' + '.join(map(str, parts))} = "
         f"{sum(parts)} times. {reduced(sum(parts), comb(n, 2))}",
         (
-            chance_loop(f"a in range(1, {n + 1})", f"b in range(a + 1, {n + 1})", where=f"b - a <= {d}"),
-            chance_of(f"sum({n} - i for i in range(1, {d + 1}))", f"comb({n}, 2)"),
+            chance_loop(f"a in range(1, {n} + 1)", f"b in range(a + 1, {n} + 1)", where=f"b - a <= {d}"),
+            chance_of(f"sum({n} - i for i in range(1, {d} + 1))", f"comb({n}, 2)"),
         ),
     )
 
@@ -126,8 +126,8 @@ def multiple_of_either(random: Random) -> Case:
         f"There are {n // a} multiples of {a}, {n // b} of {b}, and {n // both} of both, that is of {both}. So {n // a} + "
         f"{n // b} - {n // both} = {good} are good. {reduced(good, n)}",
         (
-            chance_loop(f"x in range(1, {n + 1})", where=f"x % {a} == 0 or x % {b} == 0"),
-            chance_of(f"{n} // {a} + {n} // {b} - {n} // {both}", f"{n}"),
+            chance_loop(f"x in range(1, {n} + 1)", where=f"x % {a} == 0 or x % {b} == 0"),
+            chance_of(f"{n} // {a} + {n} // {b} - {n} // lcm({a}, {b})", f"{n}"),
         ),
     )
 
@@ -153,7 +153,7 @@ def random_progression(random: Random) -> Case:
         f"There are C({n},3) = {comb(n, 3)} choices. With the steps 1 to {(n - 1) // 2} there are {n - 2}, {n - 4}, ... "
         f"progressions, {count} in all. {reduced(count, comb(n, 3))}",
         (
-            chance_loop(f"(a, b, c) in combinations(range(1, {n + 1}), 3)", where="a + c == 2 * b"),
-            chance_of(f"sum({n} - 2 * d for d in range(1, {(n - 1) // 2 + 1}))", f"comb({n}, 3)"),
+            chance_loop(f"(a, b, c) in combinations(range(1, {n} + 1), 3)", where="a + c == 2 * b"),
+            chance_of(f"sum({n} - 2 * d for d in range(1, ({n} - 1) // 2 + 1))", f"comb({n}, 3)"),
         ),
     )
