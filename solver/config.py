@@ -6,19 +6,22 @@ An unknown name is an error that tells the nearest valid one; nothing is ignored
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from solver.competition import find_competition
 from solver.errors import UsageError, nearest
+from solver.types import Effort, Mode
 
 EngineName = Literal["auto", "vllm", "transformers", "scripted"]
 DEFAULT_PRESET = "miniature"
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
+_KIND = re.compile(r"(?P<count>[1-9]\d{0,3}) +(?P<mode>cot|tir)(?: +(?P<effort>low|medium|high))?")
 
 
 def parse_duration(text: str) -> float:
@@ -69,9 +72,13 @@ class EngineConfig(Section):
 
 
 class ChatConfig(Section):
-    family: Literal["openmath", "miniature"] = "openmath"
-    """The model family, and with it the way to write prompts and code calls."""
+    family: str = "auto"
+    """The model family (docs/families.md), and with it the way to write prompts and code calls; auto: as recognised in
+    the model's folder."""
+    effort: Effort | None = None
+    """How much to reason, where the family can be told; None: the family's default."""
     system_prompt: str | None = None
+    """In place of the family's own."""
     cot_prompt: str | None = None
     tir_prompt: str | None = None
     """Names of files in `solver/prompts/`, or paths; None: the family's own."""
@@ -88,10 +95,33 @@ class SamplingConfig(Section):
     repetition_penalty: float = Field(1.0, gt=0)
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptKind:
+    """One kind of attempts of a mix."""
+
+    count: int
+    mode: Mode
+    effort: Effort | None
+
+
+def parse_kind(text: str) -> AttemptKind:
+    """ "8 tir high" -> 8 attempts with Python at high effort. ValueError otherwise."""
+    match = _KIND.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is no kind of attempts: write it like '7 cot' or '8 tir high'")
+    effort = cast("Effort | None", match["effort"])
+    return AttemptKind(int(match["count"]), cast("Mode", match["mode"]), effort)
+
+
 class AttemptsConfig(Section):
     num_attempts: int = Field(8, ge=1)
     tir_share: float = Field(1.0, ge=0, le=1)
     """The share of attempts that may run Python; the others reason in text alone."""
+    mix: tuple[str, ...] = ()
+    """In place of the share: kinds of attempts such as "7 cot" and "8 tir high" (how many, mode, effort), spread
+    evenly over a problem's attempts and repeated where there are more of them."""
+    thinking_tokens: int | None = Field(None, ge=1)
+    """Tokens after which thinking is closed and the answer written, in families made for it (docs/families.md)."""
     max_tokens: int = Field(16_384, ge=1)
     """Tokens of one attempt, code output included."""
     stop_at_answer: bool = True
@@ -99,6 +129,22 @@ class AttemptsConfig(Section):
     force_seconds: float = Field(5.0, ge=0)
     """Kept back from a problem's time (never more than a fifth of it) for attempts that have no answer: the start of a
     box is put into their mouths. Forced answers vote only where no attempt finished with an answer. 0: never."""
+
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _one_kind(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("mix")
+    @classmethod
+    def _check_mix(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in value:
+            parse_kind(kind)
+        return value
+
+    @property
+    def kinds(self) -> tuple[AttemptKind, ...]:
+        return tuple(map(parse_kind, self.mix))
 
 
 class ConsensusConfig(Section):

@@ -12,6 +12,10 @@ from typing import Literal
 Mode = Literal["cot", "tir"]
 """How an attempt works: chain of thought alone, or tool-integrated reasoning (the model may run Python)."""
 
+Effort = Literal["low", "medium", "high"]
+"""How much an attempt reasons, where its model family can be told; a family that can only stop thinking does so at
+`low`."""
+
 StopReason = Literal["answered", "ended", "max_tokens", "deadline", "cancelled", "error"]
 """Why an attempt ended. answered: a boxed answer. ended: the model closed its turn without one. max_tokens: its own
 token limit or the context. deadline: the problem's time. cancelled: the problem was decided without it, or the run was
@@ -126,6 +130,8 @@ class Attempt:
     mean_entropy: float | None = None
     forced: bool = False
     """The answer was not the model's own decision: it was made to box one when it had ended or run out of time."""
+    effort: Effort | None = None
+    """As configured; None: the family's default."""
     turn_seeds: tuple[int, ...] = ()
     """The seed of each turn; the first is `seed`."""
     error: str | None = None

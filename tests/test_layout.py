@@ -14,6 +14,7 @@ WRAPPED = {
     "rich": {"progress.py"},
     "typer": {"cli.py"},
     "tokenizers": {"chat/tokenizer.py", "model.py"},
+    "jinja2": {"chat/template.py"},
 }
 # Each may import what stands further down, and what stands beside it in the same entry.
 LAYERS = [
