@@ -90,6 +90,7 @@ class AttemptRun:
         self._num_tool_tokens = 0
         self._executions: list[ExecutionResult] = []
         self._num_turns = 0
+        self._entropy, self._num_entropies = 0.0, 0
         self._turn_seeds = [turn_seed(tools.config.seed, problem.id, index, 0)]
         self._answer: int | None = None
         self._forced = False
@@ -132,6 +133,7 @@ class AttemptRun:
             executions=tuple(self._executions),
             started=self._began - self._tools.process_start,
             seconds=monotonic() - self._began,
+            mean_entropy=self._entropy / self._num_entropies if self._num_entropies else None,
             turn_seeds=tuple(self._turn_seeds),
             forced=self._forced,
             error=error or self._error,
@@ -229,6 +231,8 @@ class AttemptRun:
                 async for completion in completions:
                     self._tokens += completion.token_ids
                     self._status.num_tokens += len(completion.token_ids)
+                    self._entropy += sum(completion.entropies or ())
+                    self._num_entropies += len(completion.entropies or ())
                     finish = completion.finish_reason or finish
                     if self._may_have_answered(completion.token_ids) and self._final_answer() is not None:
                         return "answered"

@@ -17,7 +17,7 @@ from solver.competition import find_competition
 from solver.errors import UsageError, nearest
 from solver.types import Effort, Mode
 
-EngineName = Literal["auto", "vllm", "transformers", "scripted"]
+EngineName = Literal["auto", "vllm", "tensorrt-llm", "transformers", "openai", "scripted"]
 DEFAULT_PRESET = "miniature"
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
@@ -49,6 +49,26 @@ class ScriptedConfig(Section):
     close_seconds: float = Field(0.0, ge=0)
 
 
+class SpeculationConfig(Section):
+    """Tokens drafted ahead and checked by the model in one step. It pays while a step waits for memory: up to about 16
+    attempts on one GPU, not on a CPU. The distribution stays the same; the text of a seed does not."""
+
+    method: Literal["ngram", "suffix", "eagle3", "mtp", "draft_model"]
+    num_speculative_tokens: int = Field(3, ge=1)
+    model: Path | None = None
+    """The EAGLE-3 head or the draft model; ngram, suffix and mtp need none."""
+    prompt_lookup_max: int | None = Field(None, ge=1)
+    """ngram: the longest run of tokens that is looked up in the transcript."""
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        needs_model = self.method in ("eagle3", "draft_model")
+        if needs_model != (self.model is not None):
+            verb = "needs" if needs_model else "takes no"
+            raise ValueError(f"the method {self.method} {verb} engine.speculation.model")
+        return self
+
+
 class EngineConfig(Section):
     name: EngineName = "auto"
     """auto: vLLM where it is installed, else transformers."""
@@ -68,7 +88,41 @@ class EngineConfig(Section):
     """Do not compile: on a CPU compiling gives 1.3x the speed for over two minutes at every start."""
     threads: int | None = Field(None, ge=1)
     """Threads of a CPU engine; None: one for each core."""
+    quantization: str | None = None
+    """Weights are quantized on load: vLLM's fp8 needs no calibrated checkpoint. None: as the checkpoint is."""
+    kv_cache_dtype: str = "auto"
+    """auto: the model's own; fp8 halves the KV cache on a GPU."""
+    speculation: SpeculationConfig | None = None
+    stream_interval: int = Field(1, ge=1)
+    """Tokens in one Completion; 20 or more spares the event loop on a fast GPU."""
+    tensor_parallel_size: int = Field(1, ge=1)
+    extra: dict[str, Any] = {}
+    """More of the engine's own arguments, by their names there."""
+    base_urls: tuple[str, ...] = ()
+    """openai: servers of one and the same model, such as http://localhost:8000/v1."""
+    served_model: str | None = None
+    """openai: the model's name there; None: the first that the server lists."""
+    api_key_variable: str = "OPENAI_API_KEY"
+    """openai: the environment variable with the key, where the server wants one. A key is never in a configuration,
+    which every journal repeats."""
+    start_seconds: float = Field(60.0, gt=0)
+    """openai: so long a server may take to answer before the run."""
+    retry_seconds: float = Field(60.0, gt=0)
+    """openai: so long a turn tries again, since its last token, before the engine counts as failed."""
     scripted: ScriptedConfig = ScriptedConfig()
+
+    @field_validator("base_urls", mode="before")
+    @classmethod
+    def _one_url(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("base_urls")
+    @classmethod
+    def _check_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError("write it like http://localhost:8000/v1")
+        return urls
 
 
 class ChatConfig(Section):
@@ -93,6 +147,9 @@ class SamplingConfig(Section):
     top_k: int = Field(0, ge=0)
     min_p: float = Field(0.0, ge=0, le=1)
     repetition_penalty: float = Field(1.0, gt=0)
+    logprobs: int | None = Field(None, ge=1, le=20)
+    """Measure each attempt's mean entropy over so many of the most likely tokens; it breaks ties between answers with
+    equal votes. None: no log-probabilities are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

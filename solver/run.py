@@ -195,6 +195,8 @@ class _Run:
         self._status.enter(f"starting {name}")
         self._engine = build_engine(config.engine, folder)
         self._info = await self._engine.start()
+        for note in self._info.notes:
+            self._status.note(note)
         return Tools(
             config=config,
             competition=self._competition,

@@ -83,6 +83,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     logprobs: int | None = None
+    """Tell each token's log-probability, and the entropy over so many of the most likely ones."""
     ignore_eos: bool = False
     """Sample on past the model's own end-of-text token; for measurements of fixed length."""
 
@@ -96,7 +97,12 @@ class Completion:
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
+    """Of each token, in nats, before truncation by top-p and the like."""
     finish_reason: FinishReason | None = None
+    entropies: tuple[float, ...] | None = None
+    """At each token, in nats; see `solver.engine.stopping.entropy`."""
+    num_cached_tokens: int | None = None
+    """Tokens of the prompt that the engine had not to compute again; told once in a turn, where the engine tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +186,5 @@ class EngineInfo:
     """Attempts the engine decodes at once; more of them queue inside it."""
     start_seconds: float
     settings: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a user should know before the run, each in one line."""

@@ -25,7 +25,7 @@ PROBLEM_SETS = [ROOT / "examples/problems.csv", *sorted((ROOT.parent / "shared/p
 SAMPLES = 300
 
 GSM8K = """\
-{"question": "Ann has 3 bags of 4 nuts and eats 2.", "answer": "She had 3*4=<<3*4=12>>12 nuts.\\nSo 12-2=<<12-2=10>>10 are left.\\n#### 10"}
+{"question": "3 bags of 4 nuts, 2 eaten.", "answer": "3*4=<<3*4=12>>12 nuts.\\n12-2=<<12-2=10>>10 left.\\n#### 10"}
 {"question": "What is half of five?", "answer": "Half of 5 is 5/2=<<5/2=2.5>>2.5.\\n#### 2.5"}
 {"question": "No marks here: 1 and 1?", "answer": "It is two.\\n#### 2"}
 """
