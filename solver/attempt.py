@@ -94,6 +94,8 @@ class AttemptRun:
         self._turn_seeds = [turn_seed(tools.config.seed, problem.id, index, 0)]
         self._answer: int | None = None
         self._forced = False
+        self._forced_from: int | None = None
+        """Where among the tokens the text begins that makes the attempt answer."""
         self._error: str | None = None
         self._began = monotonic()
 
@@ -113,7 +115,7 @@ class AttemptRun:
             with contextlib.suppress(TimeoutError):
                 async with _timeout_at(self._deadline):
                     await self._force_answer()
-            self._answer = self._final_answer()
+            self._answer = self._answer_after(self._forced_from)
             self._forced = self._answer is not None
         return self.record(stop_reason)
 
@@ -219,6 +221,7 @@ class AttemptRun:
         opening = self._tools.chat.force_answer(self._tokens, self._effort)
         max_tokens = min(_FORCED_TOKENS, self._room() - len(self._tokens) - len(opening))
         if max_tokens > 0:
+            self._forced_from = len(self._tokens)
             self._append(opening)
             await self._write(self._sampling_params(len(self._turn_seeds), max_tokens, stop=("}",)))
 
@@ -252,6 +255,12 @@ class AttemptRun:
 
     def _final_answer(self) -> int | None:
         return extract_answer(self._tools.chat.final_text(self._tokens, self._effort), self._tools.competition)
+
+    def _answer_after(self, start: int | None) -> int | None:
+        """The answer in the tokens from `start`, whatever was left open before them: code that was never closed too."""
+        if start is None:
+            return None
+        return extract_answer(self._tools.tokenizer.decode(self._tokens[start:]), self._tools.competition)
 
     def _stop_reason(self, finish: FinishReason | Literal["answered"]) -> StopReason:
         if finish == "answered" or self._final_answer() is not None:

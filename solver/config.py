@@ -204,11 +204,66 @@ class AttemptsConfig(Section):
         return tuple(map(parse_kind, self.mix))
 
 
+RuleName = Literal["forecast", "quorum", "margin", "uncatchable", "adaptive-consistency", "esc", "short-m", "all"]
+_RULE_OF = {
+    "risk": "forecast",
+    "prior": "forecast",
+    "min_votes": "forecast",
+    "straggler_ratio": "forecast",
+    "straggler_weight": "forecast",
+    "quorum": "quorum",
+    "margin": "margin",
+    "min_finished": "margin",
+    "posterior": "adaptive-consistency",
+    "window": "esc",
+    "first": "short-m",
+}
+
+
 class ConsensusConfig(Section):
-    quorum: int | None = Field(4, ge=1)
-    """Equal answers that decide a problem (never more than there are attempts); None: no quorum."""
+    """When a problem is decided; `solver.stop_rules` explains the rules. A setting that belongs to one rule chooses it
+    where no rule is named. The defaults of `forecast` are fitted on recorded attempts by `solver tune`."""
+
+    rule: RuleName = "forecast"
     uncatchable: bool = True
-    """Stop when the attempts still running cannot change the winner."""
+    """Under any rule: stop when the attempts still running cannot change the winner."""
+    risk: float = Field(0.12, ge=0, lt=1)
+    """forecast: the chance that the pending attempts would have changed the winner."""
+    prior: float = Field(0.7, gt=0)
+    """forecast: what the leader, the runner-up and everything else each start with, in votes."""
+    min_votes: int = Field(2, ge=1)
+    straggler_ratio: float = Field(1.75, gt=0)
+    """forecast: an attempt with this many times the tokens that finished ones took is a straggler, ..."""
+    straggler_weight: float = Field(0.5, ge=0, le=1)
+    """... and so many of them are expected to vote as the others did."""
+    quorum: int | None = Field(None, ge=1)
+    """None: 4, or as many as there are attempts."""
+    margin: int = Field(2, ge=1)
+    min_finished: int = Field(3, ge=1)
+    """margin: not before so many have finished."""
+    posterior: float = Field(0.95, gt=0.5, lt=1)
+    """adaptive-consistency."""
+    window: int = Field(5, ge=2)
+    """esc."""
+    first: int = Field(3, ge=1)
+    """short-m."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule_that_is_meant(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        meant = {_RULE_OF[name] for name, value in data.items() if name in _RULE_OF and value is not None}
+        if "rule" not in data and len(meant) == 1:
+            return {**data, "rule": meant.pop()}
+        return data
+
+    @model_validator(mode="after")
+    def _only_settings_of_the_rule(self) -> Self:
+        for name, rule in _RULE_OF.items():
+            if rule != self.rule and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} belongs to the rule '{rule}', and the rule is '{self.rule}'")
+        return self
 
 
 class BudgetConfig(Section):
@@ -292,6 +347,17 @@ class SolverConfig(Section):
         if isinstance(value, int) and value < 1:
             raise ValueError("must be 1 or more, or auto")
         return value
+
+    @model_validator(mode="after")
+    def _a_rule_that_can_be_met(self) -> Self:
+        needed = {"quorum": self.consensus.quorum or 1, "esc": self.consensus.window, "short-m": self.consensus.first}
+        if needed.get(self.consensus.rule, 0) > self.attempts.num_attempts:
+            name = {"quorum": "quorum", "esc": "window", "short-m": "first"}[self.consensus.rule]
+            raise ValueError(
+                f"consensus.{name} {needed[self.consensus.rule]} is above attempts.num_attempts "
+                f"{self.attempts.num_attempts}: it could never be met"
+            )
+        return self
 
     @property
     def lanes(self) -> int:

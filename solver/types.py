@@ -16,10 +16,10 @@ Effort = Literal["low", "medium", "high"]
 """How much an attempt reasons, where its model family can be told; a family that can only stop thinking does so at
 `low`."""
 
-StopReason = Literal["answered", "ended", "max_tokens", "deadline", "cancelled", "error"]
+StopReason = Literal["answered", "ended", "max_tokens", "loop", "deadline", "cancelled", "error"]
 """Why an attempt ended. answered: a boxed answer. ended: the model closed its turn without one. max_tokens: its own
-token limit or the context. deadline: the problem's time. cancelled: the problem was decided without it, or the run was
-interrupted. error: the engine failed."""
+token limit or the context. loop: it wrote the same over and over. deadline: the problem's time. cancelled: the problem
+was decided without it, or the run was interrupted. error: the engine failed."""
 
 DecidedBy = Literal["consensus", "majority", "genselect", "fallback"]
 """consensus: a stopping rule fired. majority: the most votes when attempts or time ran out. genselect: the model chose.
@@ -141,6 +141,11 @@ class Attempt:
     turn_seeds: tuple[int, ...] = ()
     """The seed of each turn; the first is `seed`."""
     error: str | None = None
+    confirmed: bool = False
+    """The answer stands in the last output of its code."""
+    fingerprint: str | None = None
+    """A hash of how its tokens begin; None where they are too few to tell. Two attempts with the same one are the
+    engine's fault: it sampled under another seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,12 @@ class Candidate:
     attempts: tuple[int, ...]
     forced: bool = False
     """Its votes are forced answers; there were no others."""
+    confirmed: int = 0
+    """Votes whose answer executed code had printed."""
+    forced_votes: int = 0
+    """Forced answers that agree. They do not count as votes; they break a tie."""
+    mean_entropy: float | None = None
+    """Of its attempts' tokens, in nats; None where the engine gave no log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)

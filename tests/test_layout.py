@@ -27,9 +27,10 @@ LAYERS = [
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},
     {"chat", "sandbox"},
+    {"stop_rules"},
     {"answer", "budget", "problem", "status"},
     {"config"},
-    {"competition"},
+    {"competition", "expression"},
     {"types", "errors", "solver"},
 ]
 
