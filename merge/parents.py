@@ -190,7 +190,10 @@ def tokenizer_size(checkpoint: Checkpoint) -> int | None:
     from tokenizers import Tokenizer
 
     text = checkpoint.text("tokenizer.json")
-    return None if text is None else Tokenizer.from_buffer(text).get_vocab_size(with_added_tokens=True)
+    try:
+        return None if text is None else Tokenizer.from_buffer(text).get_vocab_size(with_added_tokens=True)
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint.folder}/tokenizer.json is no tokenizer: {error}") from None
 
 
 def embedding(checkpoint: Checkpoint) -> TensorInfo | None:

@@ -35,10 +35,8 @@ from merge.provenance import describe_parent, write_manifest, write_provenance
 from merge.recipe import ACCUMULATES_IN_FLOAT32, Recipe, load_recipe
 from merge.verify import Check, Depth, verify
 
-# Dies with us however we end; then it is mergekit's own command line.
-_MERGEKIT = (
-    "import ctypes; ctypes.CDLL(None).prctl(1, 9)\nfrom mergekit.scripts.run_yaml import main\nmain(prog_name='mergekit')"
-)
+_DIE_WITH_US = "import ctypes; ctypes.CDLL(None).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
+_MERGEKIT = "from mergekit.scripts.run_yaml import main; main(prog_name='mergekit')"
 _BAR = re.compile(r"Executing graph:\s+(\d+)%")
 _SLACK_BYTES = 64 * 2**20  # tokenizer, manifest, rounding of the file system
 
@@ -201,23 +199,22 @@ def mergekit_config(recipe: Recipe, parents: Sequence[Parent], names: dict[str, 
 def _run_mergekit(work: Path, recipe: Recipe, options: RunOptions, progress: Progress) -> None:
     own_tokenizer = recipe.tokenizer is not None or recipe.chat_template is not None
     command = [
-        *(sys.executable, "-c", _MERGEKIT, "config.yml", "out", "--lazy-unpickle", "--no-write-model-card"),
+        *(sys.executable, "-c", _DIE_WITH_US + _MERGEKIT, "config.yml", "out", "--lazy-unpickle", "--no-write-model-card"),
         *("--out-shard-size", str(options.shard_bytes), "--random-seed", str(options.seed)),
         *("--device", options.device, "--copy-tokenizer" if own_tokenizer else "--no-copy-tokenizer"),
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore"}
-    child = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert child.stderr is not None
-        last = _follow(child.stderr, progress)
-        status = child.wait()
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    ) as child:  # fmt: skip
+        try:
+            assert child.stderr is not None
+            last = _follow(child.stderr, progress)
+            status = child.wait()
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
     if status:
         raise MergeError(f"mergekit failed: {last or f'it ended with status {status}'}")
     if not (work / "out" / "config.json").is_file():

@@ -95,7 +95,7 @@ def verify(folder: Path, depth: Depth = "full", parents: Sequence[Parent] = ()) 
 def _run(name: str, check: "_Check", subject: Subject, depth: Depth) -> Check:
     try:
         return Check(name, "ok", check(subject, depth))
-    except _Failed as failure:
+    except (_Failed, CheckpointError) as failure:
         return Check(name, "failed", str(failure))
     except _Skipped as reason:
         return Check(name, "skipped", str(reason))
