@@ -24,6 +24,8 @@ from solver.types import Deadline, EngineInfo, FallbackReason, Prediction, Probl
 
 _GRACE_SECONDS = 1.0  # past a problem's deadline for the solver's own decision, before the watchdog decides
 
+_PULSE_SECONDS = 5.0  # without a turn of its loop, and the thread counts as hung
+
 
 class SolverService:
     def __init__(self, config: SolverConfig, journal: Path, process_start: float) -> None:
@@ -39,6 +41,9 @@ class SolverService:
         self._over = threading.Event()
         self._error: BaseException | None = None
         self._asked: set[Future[Prediction]] = set()
+        self._pulse: threading.Event | None = None
+        """Set by the thread's loop; asked for where a problem had to be taken out of its hands."""
+        self._is_hung = False
         self._thread = threading.Thread(target=self._run, name="solver", daemon=True)
 
     def start(self) -> None:
@@ -50,6 +55,8 @@ class SolverService:
         """Why this service will solve nothing more, in one line; None while it works or is still starting."""
         if self._solver is not None and self._solver.failure is not None:
             return str(self._solver.failure)
+        if self._is_hung:
+            return "the solver's thread hangs"
         if self._over.is_set():
             error = self._error
             return (str(error) if isinstance(error, SolverError) else repr(error)) if error else "it was closed"
@@ -68,6 +75,7 @@ class SolverService:
         a second after the deadline."""
         began = monotonic()
         try:
+            self._require_pulse(deadline)
             self.wait_until_up(deadline)
         except EngineError:
             return self.best_so_far(problem, began, "no time" if self.failure is None else "error")
@@ -77,6 +85,7 @@ class SolverService:
             asked = self._ask(problem, budget)
             return asked.result(_seconds(deadline) + _GRACE_SECONDS)
         except TimeoutError:
+            self._ask_for_pulse()
             return self.best_so_far(problem, began, "no time")
         # Whatever ended the solver's thread (MemoryError, SystemExit, ...) must not end the host's call.
         except (Exception, CancelledError, SystemExit):  # noqa: BLE001
@@ -107,6 +116,19 @@ class SolverService:
         asked = asyncio.run_coroutine_threadsafe(self._solver.solve(problem, budget), self._loop)
         self._asked.add(asked)
         return asked
+
+    def _ask_for_pulse(self) -> None:
+        if self._loop is not None and not self._over.is_set():
+            self._pulse = threading.Event()
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._pulse.set)
+
+    def _require_pulse(self, deadline: Deadline) -> None:
+        """Raises EngineError where the thread has not turned since it was asked to."""
+        if self._pulse is not None and not self._pulse.wait(min(_PULSE_SECONDS, deadline.remaining() / 4)):
+            self._is_hung = True
+            raise EngineError("the solver's thread hangs")
+        self._pulse = None
 
     def _run(self) -> None:
         try:
