@@ -30,7 +30,7 @@ LAYERS = [
     {"engine"},
     {"chat", "sandbox"},
     {"confidence"},
-    {"stop_rules"},
+    {"stop_rules", "hygiene"},
     {"answer", "budget", "problem", "status"},
     {"config"},
     {"competition", "expression"},
