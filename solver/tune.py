@@ -14,7 +14,7 @@ from statistics import mean, stdev
 
 from solver.budget import plan_time
 from solver.config import BudgetConfig, ConsensusConfig
-from solver.errors import UsageError
+from solver.errors import UsageError, nearest
 from solver.learn import Weighted, learn_time_model
 from solver.price import TimeModel
 from solver.simulate import LEVELS, MIXES, Profile, draw_contest, level, play, profile
@@ -97,6 +97,23 @@ def tune(traces: Sequence[Trace], setting: Setting, attempts: Sequence[int] = (4
     tested = _scores(test, ranking, setting)
     front = pareto_front(list(tested.values()))
     return TuneReport([tested[policy] for policy in ranking], front, tested[ranking[0]])
+
+
+def check_mix(name: str) -> None:
+    """Raises UsageError where there is no such mix."""
+    if name not in MIXES:
+        raise UsageError(f"no mix '{name}': {nearest(name, MIXES)}")
+
+
+def tune_lines(report: TuneReport) -> list[str]:
+    """The policies that are worth having, the best and its settings, as a person reads them."""
+    lines = ["expected score (95 % interval) and hours used, on problems that nothing was chosen on"]
+    for score in report.tested[:10]:
+        mark = "*" if score in report.front else " "
+        lines.append(f"{mark} {score.score:6.2f} +- {score.interval:.2f}  {score.hours:5.2f} h  {score.policy.name}")
+    lines.append("the Pareto front of score against time:")
+    lines += [f"  {score.hours:5.2f} h  {score.score:6.2f}  {score.policy.name}" for score in report.front]
+    return [*lines, "the policy chosen on the other half of the problems:", "", *report.best.policy.toml().splitlines()]
 
 
 def split(traces: Sequence[Trace], seed: int) -> tuple[list[Trace], list[Trace]]:
