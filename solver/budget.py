@@ -4,7 +4,8 @@ Because nothing but the time really left enters, a problem that overran or finis
 call, and no schedule can promise more than there is.
 
 Policies, with the published seconds (50 problems in 5 h, 360 s a problem) that scale to other contests:
-  price  a problem goes on while a second more is expected to buy more here than elsewhere (`solver.price`; ours). What
+  price  a problem goes on while a second more is expected to buy more here than elsewhere (`solver.price`; ours), for
+         three equal shares at most. What
          others did not need lowers the price for the rest; a share is kept for each of them, so that a run of hard
          problems starves none. Speed is measured from the first problem on (`Pace`).
   bank   350 s each; what earlier problems left over may be drawn, at most 210 s a problem (arXiv 2504.16891, 6.3.4).
@@ -75,7 +76,7 @@ def plan_time(config: BudgetConfig, total_seconds: float, num_problems: int) -> 
     share = total_seconds / max(1, num_problems)
     scale = share / _PUBLISHED_SHARE
     base, draw, cap = {
-        "price": (360, 0, math.inf),
+        "price": (360, 0, 1080),
         "bank": (350, 210, 560),
         "clamp": (240, 0, 960),
         "even": (360, 0, math.inf),

@@ -172,9 +172,7 @@ def replay(
     time_limit: Annotated[str | None, typer.Option(help="Play it on a simulated clock, like 5h.")] = None,
     tokens_per_second: Annotated[float, typer.Option(help="On that clock, of one attempt.")] = 100.0,
     slots: Annotated[int | None, typer.Option(help="On that clock, attempts at once; the default is all.")] = None,
-    shuffle: Annotated[
-        int | None, typer.Option(help="On that clock, problems in this seed's order.")
-    ] = None,
+    shuffle: Annotated[int | None, typer.Option(help="On that clock, problems in this seed's order.")] = None,
     each: Annotated[bool, typer.Option("--each", help="A line for each problem-run.")] = False,
 ) -> None:
     """Decide recorded attempts again under any policy, without a model.
