@@ -1,8 +1,8 @@
 """What supervised fine-tuning reads: samples of a problem and the model's own turns, and their tokens.
 
-A sample is a line of JSON: `problem`, `mode` (cot or tir), `turns`, `answer`. Turns alternate: the model's own text, what
-Python printed, own text again, and so on. Only own text is learned. A turn that Python follows ends in the chat format's
-end of a call.
+A sample is a line of JSON: `problem`, `mode` (cot or tir), `turns`, `answer`. Turns alternate: the model's own text,
+what Python printed, own text again, and so on. Only own text is learned. A turn that Python follows ends in the chat
+format's end of a call.
 """
 
 import json
@@ -55,12 +55,10 @@ def tokenize(sample: Sample, chat: ChatFormat, tokenizer: Tokenizer, max_code_ca
     return TokenSample([*ids, chat.stop_token_ids[0]], [*own, True])
 
 
-def write_samples(path: Path, samples: Iterable[Sample]) -> int:
-    number = 0
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    lines = (json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
     with path.open("w", encoding="utf-8") as file:
-        for number, sample in enumerate(samples, 1):
-            file.write(json.dumps(asdict(sample), ensure_ascii=False) + "\n")
-    return number
+        file.writelines(lines)
 
 
 def read_samples(path: Path) -> Iterator[Sample]:

@@ -9,20 +9,18 @@ end, beside its destination and renamed.
 """
 
 import json
-import math
-import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from merge.samples import TokenSample, read_samples, tokenize
 from solver.chat import build_chat, load_tokenizer
-from solver.config import Config, load_config
+from solver.config import SolverConfig, load_config
 from solver.errors import UsageError
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -34,10 +32,12 @@ class TrainConfig:
     samples: str
     output: str
     preset: str = "miniature"
+    start: str = ""
+    """An adapter of an earlier training to go on from."""
     rank: int = 16
     """LoRA's rank on all linear layers; 0: full fine-tuning."""
     learning_rate: float = 1e-3
-    tokens_per_batch: int = 2048
+    tokens_per_batch: int = 1024
     """Tokens of a step, padding included."""
     max_length: int = 512
     """Longer samples are left out, and counted."""
@@ -75,15 +75,19 @@ def learning_rate(step: int, num_steps: int, config: TrainConfig) -> float:
     return config.learning_rate * min(warm, left)
 
 
-def load_tokens(config: TrainConfig, solver_config: Config) -> list[TokenSample]:
+def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenSample]:
     tokenizer = load_tokenizer(Path(config.base))
     chat = build_chat(solver_config.chat, tokenizer)
-    samples = [tokenize(it, chat, tokenizer, solver_config.chat.max_code_calls) for it in read_samples(Path(config.samples))]
+    samples = [
+        tokenize(it, chat, tokenizer, solver_config.chat.max_code_calls) for it in read_samples(Path(config.samples))
+    ]
     kept = [it for it in samples if len(it) <= config.max_length]
     if not kept:
         raise UsageError(f"no sample of {config.samples} has at most {config.max_length} tokens: raise max_length")
     if len(kept) < len(samples):
-        _say(f"{len(samples) - len(kept)} of {len(samples)} samples are longer than {config.max_length} tokens: left out")
+        _say(
+            f"{len(samples) - len(kept)} of {len(samples)} samples are longer than {config.max_length} tokens: left out"
+        )
     return kept
 
 
@@ -115,39 +119,48 @@ class Training:
         model.config.use_cache = False
         if self.config.rank == 0:
             return model.train()
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig, PeftModel, get_peft_model
 
+        if self.config.start:
+            adapted = PeftModel.from_pretrained(
+                model, self.config.start, is_trainable=True, autocast_adapter_dtype=False
+            )
+            return adapted.to(dtype)
         rank = self.config.rank
-        return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM"))
+        return get_peft_model(
+            model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
+        )
 
     def run(self) -> None:
-        import torch
-
         started = saved = time.monotonic()
-        tokens = own = 0
+        tokens = 0
         losses: list[float] = []
         while self.step < self.num_steps:
             batch = [self.samples[i] for i in self.batches[self.step]]
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.step, self.num_steps, self.config)
-            loss = self._loss(batch)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.step += 1
-            losses.append(float(loss))
+            losses.append(self._take_step(batch))
             tokens += sum(map(len, batch))
-            own += sum(sum(it.is_own) for it in batch)
             if self.step % 5 == 0 or self.step == self.num_steps:
-                seconds = time.monotonic() - started
-                recent = sum(losses[-5:]) / len(losses[-5:])
-                _say(f"step {self.step}/{self.num_steps} loss {recent:.4f} · {tokens / seconds:.0f} tokens/s · {tokens} tokens, {own} own")
+                speed = tokens / (time.monotonic() - started)
+                recent = losses[-5:]
+                _say(f"step {self.step}/{self.num_steps} loss {sum(recent) / len(recent):.4f} · {speed:.0f} tokens/s")
             if time.monotonic() - saved > self.config.checkpoint_seconds:
                 self._save_checkpoint()
                 saved = time.monotonic()
         self._save_checkpoint()
         self._write()
+
+    def _take_step(self, batch: Sequence[TokenSample]) -> float:
+        import torch
+
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.num_steps, self.config)
+        loss = self._loss(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return float(loss.detach())
 
     def _loss(self, batch: Sequence[TokenSample]) -> Any:
         """Mean cross-entropy over own tokens; the vocabulary's head, a fifth of the work, sees only these."""

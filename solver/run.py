@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 from solver import __version__
 from solver.attempt import Tools
-from solver.chat import build_chat, load_tokenizer
+from solver.chat import build_chat, choose_family, find_family, load_tokenizer
+from solver.chat.settle import notes, scripted_chat, settle
 from solver.chat.tokenizer import ByteTokenizer
 from solver.competition import find_competition
 from solver.config import SolverConfig
@@ -189,10 +190,13 @@ class _Run:
             self._status.enter("finding the model (the embedded one is converted once, in about a minute)")
             folder = await find_model(config.engine.model)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
+        config = self._config = self._settle(folder)
         chat = build_chat(config.chat, tokenizer)
         self._status.enter(f"starting {name}")
         self._engine = build_engine(config.engine, folder)
         self._info = await self._engine.start()
+        for note in self._info.notes:
+            self._status.note(note)
         return Tools(
             config=config,
             competition=self._competition,
@@ -204,6 +208,17 @@ class _Run:
             process_start=self._start,
             turnstile=getattr(self._engine, "turnstile", None) or contextlib.nullcontext(),
         )
+
+    def _settle(self, folder: Path | None) -> SolverConfig:
+        """The configuration with what the model's family settles."""
+        config = self._config
+        if folder is None:
+            return scripted_chat(config)
+        found = choose_family(config.chat.family, folder)
+        family = find_family(found.family or "")
+        for note in (f"model family {family.name}: {found.reason}", *notes(config, family)):
+            self._status.note(note)
+        return settle(config, family)
 
     def _finish(self, journal: Journal, is_stuck: bool) -> RunResult:
         decided = {prediction.problem_id: prediction for prediction in self._status.predictions}

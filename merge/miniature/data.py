@@ -1,4 +1,4 @@
-"""The miniature's training and evaluation data: drawn from the families, and GSM8K's training split where it is at hand."""
+"""The miniature's training and evaluation data: drawn from the families, and GSM8K's training split if at hand."""
 
 import csv
 from collections.abc import Iterator
