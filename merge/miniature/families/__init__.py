@@ -3,7 +3,9 @@
 from merge.miniature.families import (
     arithmetic,
     arrangements,
+    chains,
     composed,
+    conditions,
     counting,
     dice,
     divisibility,
@@ -21,7 +23,9 @@ from merge.miniature.families import (
 __all__ = [
     "arithmetic",
     "arrangements",
+    "chains",
     "composed",
+    "conditions",
     "counting",
     "dice",
     "divisibility",
