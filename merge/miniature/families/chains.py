@@ -38,7 +38,7 @@ def change_of_count(random: Random, x: int, goods: str) -> tuple[str, str, int]:
     if x > k:
         options += [
             (f"{{They}} loses {k} of them.", f"x - {k}", x - k),
-            (f"{{They}} sells {k}.", f"x - {k}", x - k),
+            (f"{{They}} uses up {k}.", f"x - {k}", x - k),
             (f"After that {k} turn out to be broken and are thrown away.", f"x - {k}", x - k),
         ]
     if x > packs * each:
@@ -54,23 +54,25 @@ def change_of_count(random: Random, x: int, goods: str) -> tuple[str, str, int]:
     return random.choice(options)
 
 
-def story(random: Random, x: int, steps: int, goods: str) -> tuple[list[str], list[str], int]:
-    sentences, expressions = [], []
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Sentences, the expression in x that each stands for, the number in the end, and the steps worked with numbers."""
+
+    sentences: list[str]
+    expressions: list[str]
+    end: int
+    worked: str
+
+
+def story(random: Random, x: int, steps: int, goods: str) -> Story:
+    sentences, expressions, worked = [], [], [f"At first x = {x}."]
     for _ in range(steps):
-        sentence, expression, x = change_of_count(random, x, goods)
+        sentence, expression, after = change_of_count(random, x, goods)
         sentences.append(sentence)
         expressions.append(expression)
-    return sentences, expressions, x
-
-
-def worked(x: int, expressions: list[str]) -> str:
-    """Each step with its numbers: `24 + 6 = 30.`"""
-    text = []
-    for expression in expressions:
-        value = eval(expression, {"x": x})
-        text.append(f"{expression.replace('x', str(x)).replace('//', '/')} = {value}.")
-        x = value
-    return " ".join(text)
+        worked.append(f"{expression.replace('x', str(x)).replace('//', '/')} = {after}.")
+        x = after
+    return Story(sentences, expressions, x, " ".join(worked))
 
 
 def aside(random: Random, who: str) -> str:
@@ -91,13 +93,13 @@ def chain_of_changes(random: Random) -> Case:
     him = person(random)
     goods = random.choice(GOODS)
     n = random.randint(2, 12) * random.choice([2, 3, 4, 5, 6, 10])
-    sentences, expressions, answer = story(random, n, random.randint(2, 4), goods)
+    it = story(random, n, random.randint(2, 4), goods)
     asides = aside(random, him["who"])
     return Case(
-        him | {"n": n, "x": goods, "steps": " ".join(sentences).format_map(him), "aside": asides},
-        answer,
-        f"At first x = {n}. {worked(n, expressions)}",
-        (program(f"x = {n}", *(f"x = {expression}" for expression in expressions), "print(x)"),),
+        him | {"n": n, "x": goods, "steps": " ".join(it.sentences).format_map(him), "aside": asides},
+        it.end,
+        it.worked,
+        (program(f"x = {n}", *(f"x = {expression}" for expression in it.expressions), "print(x)"),),
     )
 
 
@@ -115,13 +117,13 @@ def chain_then_price(random: Random) -> Case:
     him = person(random)
     goods = random.choice(GOODS)
     n, p = random.randint(2, 12) * random.choice([2, 3, 4, 5, 6, 10]), random.randint(2, 25)
-    sentences, expressions, left = story(random, n, random.randint(1, 3), goods)
+    it = story(random, n, random.randint(1, 3), goods)
     asides = aside(random, him["who"])
     return Case(
-        him | {"n": n, "x": goods, "p": p, "steps": " ".join(sentences).format_map(him), "aside": asides},
-        sum([p] * left),
-        f"At first x = {n}. {worked(n, expressions)} They bring {left} * {p} = {left * p}.",
-        (program(f"x = {n}", *(f"x = {expression}" for expression in expressions), f"print(x * {p})"),),
+        him | {"n": n, "x": goods, "p": p, "steps": " ".join(it.sentences).format_map(him), "aside": asides},
+        sum([p] * it.end),
+        f"{it.worked} They bring {it.end} * {p} = {it.end * p}.",
+        (program(f"x = {n}", *(f"x = {expression}" for expression in it.expressions), f"print(x * {p})"),),
     )
 
 
