@@ -31,7 +31,7 @@ def read_gsm8k(path: Path) -> Iterator[tuple[Sample, Sample | None]]:
         text = _MARK.sub("", worked)
         cot = Sample(problem, "cot", (f"{text}\nThe answer is \\boxed{{{answer}}}.",), answer)
         program = as_program(problem, worked, answer)
-        yield cot, program and Sample.of_program(problem, program, answer)
+        yield cot, Sample.of_program(problem, program, answer) if program else None
 
 
 def as_program(problem: str, worked: str, answer: int) -> str | None:

@@ -9,7 +9,7 @@ from merge.miniature.family import Case, family
 
 @family(
     "number theory",
-    "Find the remainder when ${a}^{{{n}}}$ is divided by ${m}$.",
+    "When ${a}^{{{n}}}$ is divided by ${m}$, which remainder is left?",
     "What is ${a}^{{{n}}} \\bmod {m}$?",
     "Let $N = {a}^{{{n}}}$. If $N = {m}q + r$ with $0 \\le r < {m}$ and integer $q$, find $r$.",
     "A dial is marked 0 to {m1}. From 0 its hand moves ${a}^{{{n}}}$ steps forward. On which mark does it stop?",
@@ -35,7 +35,7 @@ def power_remainder(random: Random) -> Case:
 
 @family(
     "number theory",
-    "How many positive divisors does ${n}$ have?",
+    "What is the number of positive divisors of ${n}$?",
     "Find the number of positive integers $d$ such that $d$ divides ${n}$.",
     "In how many ways can ${n}$ be written as an ordered product $ab$ of two positive integers?",
     "A teacher wants to put {n} pupils in rows of equal length. How many row lengths are possible?",

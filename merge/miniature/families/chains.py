@@ -1,253 +1,298 @@
-"""Everyday stories drawn sentence by sentence: each sentence is one step of arithmetic, and the question comes last."""
+"""Composed problems: a first step gives a number A (or two of them), and the question is about that number."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import combinations, pairwise
+from math import comb, factorial, gcd
 from random import Random
 
-from merge.miniature.families.shopping import GOODS, HE, SHE, person
+from sympy import divisor_count, factorint
+
 from merge.miniature.family import Case, family
 from merge.miniature.idioms import program
 
-TIMES = {2: "twice", 3: "three times", 4: "four times", 5: "five times"}
-PART = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth"}
-ASIDES: tuple[str, ...] = (
-    "It is raining outside.",
-    "The shop closes at 6 o'clock.",
-    "{who} is {age} years old.",
-    "{who} has {age} cousins.",
-)
-ASIDES += ("The bus ride takes {age} minutes.", "It is the {age}th day of the month.", "{who} lives at number {age}.")
-
-
-def change_of_count(random: Random, x: int, goods: str) -> tuple[str, str, int]:
-    """A sentence that changes a number of things, the expression in x that it stands for, and the new number."""
-    k = random.randint(2, 30)
-    packs, each = random.randint(2, 9), random.randint(2, 12)
-    options = [
-        (f"{{They}} buys {k} more.", f"x + {k}", x + k),
-        (f"A friend gives {{them}} another {k}.", f"x + {k}", x + k),
-        (
-            f"{{They}} then gets {packs} boxes with {each} {goods} in each.",
-            f"x + {packs} * {each}",
-            x + sum([each] * packs),
-        ),
-        (f"On each of {packs} days {{they}} makes {each} new ones.", f"x + {packs} * {each}", x + sum([each] * packs)),
-    ]
-    if x * 3 < 600:
-        options.append(("The next day the number doubles.", "x * 2", x + x))
-    if x > k:
-        options += [
-            (f"{{They}} loses {k} of them.", f"x - {k}", x - k),
-            (f"{{They}} uses up {k}.", f"x - {k}", x - k),
-            (f"After that {k} turn out to be broken and are thrown away.", f"x - {k}", x - k),
-        ]
-    if x > packs * each:
-        options.append(
-            (f"{{They}} gives {each} to each of {packs} friends.", f"x - {packs} * {each}", x - each * packs)
-        )
-    for d in PART:
-        if x % d == 0 and x > d:
-            options.append((f"{{They}} gives away {PART[d]} of them.", f"x - x // {d}", int(x * (1 - Fraction(1, d)))))
-            options.append(
-                (f"Only {PART[d]} of them can be used, and the others are put aside.", f"x // {d}", int(Fraction(x, d)))
-            )
-    return random.choice(options)
-
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """Sentences, the expression in x that each stands for, the number in the end, and the steps worked with numbers."""
+class Step:
+    """A number to be found first: in words ("the number of ..."), its value, one worked sentence, and Python for it."""
 
-    sentences: list[str]
-    expressions: list[str]
-    end: int
-    worked: str
-
-
-def story(random: Random, x: int, steps: int, goods: str) -> Story:
-    sentences, expressions, worked = [], [], [f"At first x = {x}."]
-    for _ in range(steps):
-        sentence, expression, after = change_of_count(random, x, goods)
-        sentences.append(sentence)
-        expressions.append(expression)
-        worked.append(f"{expression.replace('x', str(x)).replace('//', '/')} = {after}.")
-        x = after
-    return Story(sentences, expressions, x, " ".join(worked))
+    text: str
+    value: int
+    why: str
+    code: str
 
 
-def aside(random: Random, who: str) -> str:
-    """In four of ten stories a sentence that does not matter, with the space after it."""
-    return random.choice(ASIDES).format(who=who, age=random.randint(4, 30)) + " " if random.random() < 0.4 else ""
-
-
-@family(
-    "word problems",
-    "{who} has {n} {x}. {steps} How many {x} are there in the end?",
-    "At first there are {n} {x} in {who}'s room. {aside}{steps} What is the number of {x} now?",
-    "How many {x} does {who} have at last? {aside}{They} begins with {n}. {steps}",
-    "{who} collects {x} and owns {n} of them. {steps} Find the number of {x} after all this.",
-    "Yesterday {who} counted {n} {x}. {aside}Today a lot happens. {steps} Determine how many {x} remain.",
-    "{n} {x} belong to {who}. {steps} {They} counts again. Which number does {they} get?",
-)
-def chain_of_changes(random: Random) -> Case:
-    him = person(random)
-    goods = random.choice(GOODS)
-    n = random.randint(2, 12) * random.choice([2, 3, 4, 5, 6, 10])
-    it = story(random, n, random.randint(2, 4), goods)
-    asides = aside(random, him["who"])
-    return Case(
-        him | {"n": n, "x": goods, "steps": " ".join(it.sentences).format_map(him), "aside": asides},
-        it.end,
-        it.worked,
-        (program(f"x = {n}", *(f"x = {expression}" for expression in it.expressions), "print(x)"),),
+def choices(random: Random) -> Step:
+    n, k = random.randint(5, 16), random.randint(2, 4)
+    what = random.choice(["books", "cards", "players", "cities", "colors"])
+    value = sum(1 for _ in combinations(range(n), k))
+    return Step(
+        f"the number of ways to choose {k} of {n} {what}", value, f"C({n},{k}) = {comb(n, k)}", f"comb({n}, {k})"
     )
 
 
-@family(
-    "word problems",
-    "{who} makes {n} {x}. {steps} {They} sells what is left for ${p} each. How many dollars does {they} get?",
-    "{who}'s shop has {n} {x}. {steps} All the {x} that remain are sold at ${p} apiece. Find the total income in dollars.",
-    "How much money comes in when {who} sells all {their} {x} for {p} euros each? {They} had {n} in the morning. {steps}",
-    "{who} starts the week with {n} {x}. {aside}{steps} On Sunday the rest is sold, every piece for {p} dollars. What is "
-    "the sum of money received?",
-    "One of {who}'s {x} costs {p} dollars. In the beginning there are {n} of them. {steps} Determine the value of all {x} "
-    "that are there now, in dollars.",
-)
-def chain_then_price(random: Random) -> Case:
-    him = person(random)
-    goods = random.choice(GOODS)
-    n, p = random.randint(2, 12) * random.choice([2, 3, 4, 5, 6, 10]), random.randint(2, 25)
-    it = story(random, n, random.randint(1, 3), goods)
-    asides = aside(random, him["who"])
-    return Case(
-        him | {"n": n, "x": goods, "p": p, "steps": " ".join(it.sentences).format_map(him), "aside": asides},
-        sum([p] * it.end),
-        f"{it.worked} They bring {it.end} * {p} = {it.end * p}.",
-        (program(f"x = {n}", *(f"x = {expression}" for expression in it.expressions), f"print(x * {p})"),),
+def diagonals(random: Random) -> Step:
+    n = random.randint(5, 60)
+    value = sum(1 for i, j in combinations(range(n), 2) if (j - i) % n not in (1, n - 1))
+    return Step(
+        f"the number of diagonals of a convex {n}-gon",
+        value,
+        f"{n} * {n - 3} / 2 = {n * (n - 3) // 2}",
+        f"{n} * ({n} - 3) // 2",
     )
 
 
-def comparison(random: Random, names: list[str], values: list[int]) -> tuple[str, str, int]:
-    """A sentence about the next person's number in terms of the earlier ones, as an expression in a, b, c and a value."""
-    i = random.randrange(len(values))
-    old, x, letter = names[i], values[i], "abc"[i]
-    new = names[len(values)]
-    k, t = random.randint(2, 40), random.choice(list(TIMES))
-    options = [
-        (f"{new} has {k} more than {old}.", f"{letter} + {k}", x + k),
-        (f"{new} has {TIMES[t]} as many as {old}.", f"{t} * {letter}", sum([x] * t)),
-        (f"{new} has {k} more than {TIMES[t]} the number of {old}.", f"{t} * {letter} + {k}", sum([x] * t) + k),
-    ]
-    if x > k:
-        options.append((f"{new} has {k} fewer than {old}.", f"{letter} - {k}", x - k))
-    options += [(f"{new} has {PART[d]} as many as {old}.", f"{letter} // {d}", x // d) for d in PART if x % d == 0]
-    if len(values) > 1:
-        options.append((f"{new} has as many as {names[0]} and {names[1]} together.", "a + b", sum(values[:2])))
-    return random.choice(options)
+def orders(random: Random) -> Step:
+    n = random.randint(3, 7)
+    what = random.choice(["people in a row", "books on a shelf", "runners at the finish"])
+    value = 1
+    for i in range(1, n + 1):
+        value *= i
+    return Step(f"the number of possible orders of {n} {what}", value, f"{n}! = {factorial(n)}", f"factorial({n})")
 
 
-@dataclass(frozen=True, slots=True)
-class Friends:
-    """Three or four people, the sentences that say how their numbers compare, and the Python for the numbers."""
-
-    names: list[str]
-    numbers: list[int]
-    sentences: list[str]
-    rows: list[str]
-    worked: str
+def subsets(random: Random) -> Step:
+    n = random.randint(4, 12)
+    value = len([s for k in range(n + 1) for s in combinations(range(n), k)])
+    return Step(f"the number of subsets of a set with {n} elements", value, f"2^{n} = {2**n}", f"2**{n}")
 
 
-def friends(random: Random) -> Friends:
-    names = random.sample(HE + SHE, 4)[: random.randint(3, 4)]
-    n = random.randint(2, 15) * random.choice([2, 3, 4, 5, 6])
-    numbers, sentences, rows, worked = [n], [], [f"a = {n}"], [f"{names[0]}: {n}."]
-    while len(numbers) < len(names):
-        sentence, expression, value = comparison(random, names, numbers)
-        known = dict(zip("abc", map(str, numbers), strict=False))
-        shown = "".join(known.get(letter, letter) for letter in expression).replace("//", "/")
-        worked.append(f"{names[len(numbers)]}: {shown} = {value}.")
-        rows.append(f"{'abcd'[len(numbers)]} = {expression}")
-        sentences.append(sentence)
-        numbers.append(value)
-    return Friends(names, numbers, sentences, rows, " ".join(worked))
+def paths(random: Random) -> Step:
+    x, y = random.randint(2, 6), random.randint(2, 6)
+    text = f"the number of paths from $(0,0)$ to $({x},{y})$ with unit steps right or up"
+    value = sum(1 for _ in combinations(range(x + y), x))
+    return Step(text, value, f"C({x + y},{x}) = {comb(x + y, x)}", f"comb({x} + {y}, {x})")
 
 
-def told(random: Random, them: Friends) -> dict[str, str | int]:
-    """The values of the phrasings about these people."""
-    return {
-        "first": them.names[0],
-        "names": ", ".join(them.names[:-1]) + " and " + them.names[-1],
-        "n": them.numbers[0],
-        "x": random.choice(GOODS),
-        "steps": " ".join(them.sentences),
-        "extra": random.randint(2, 9),
-    }
-
-
-@family(
-    "word problems",
-    "{first} has {n} {x}. {steps} How many {x} do they have altogether?",
-    "{names} collect {x}. {first} has {n}. {steps} Find the total number of {x}.",
-    "How many {x} are there in all, if {first} has {n} and the following is true? {steps}",
-    "Some friends put their {x} together. {steps} {first} has {n}. What is the size of the whole collection?",
-    "{names} compare their {x}, which cost {extra} dollars each. {first} counts {n}. {steps} Determine how many {x} all of "
-    "them own together.",
-)
-def chain_of_comparisons(random: Random) -> Case:
-    them = friends(random)
-    total = " + ".join("abcd"[: len(them.names)])
-    return Case(
-        told(random, them),
-        sum(them.numbers),
-        f"{them.worked} The total is {' + '.join(map(str, them.numbers))} = {sum(them.numbers)}.",
-        (program(*them.rows, f"print({total})"), program(*them.rows, f"total = {total}", "print(total)")),
+def right_triangle(random: Random) -> Step:
+    a, b = 2 * random.randint(2, 30), random.randint(3, 60)
+    return Step(
+        f"the area of a right triangle with legs {a} and {b}",
+        sum([b] * a) // 2,
+        f"{a} * {b} / 2 = {a * b // 2}",
+        f"{a} * {b} // 2",
     )
 
 
-@family(
-    "word problems",
-    "{first} has {n} {x}. {steps} How many more {x} has the one with the most than the one with the fewest?",
-    "{names} count their {x}. {first} has {n}. {steps} Find the difference between the largest and the smallest number.",
-    "By how much does the greatest of the following numbers of {x} exceed the least? {first} has {n}. {steps}",
-    "The friend who owns the most {x} wins, the one who owns the fewest loses. {first} has {n}. {steps} How many {x} lie "
-    "between winner and loser?",
-    held_out=True,
-)
-def most_against_fewest(random: Random) -> Case:
-    them = friends(random)
-    low, *_, high = sorted(them.numbers)
-    letters = ", ".join("abcd"[: len(them.names)])
-    return Case(
-        told(random, them),
-        high - low,
-        f"{them.worked} The difference is {high} - {low} = {high - low}.",
-        (
-            program(*them.rows, f"print(max({letters}) - min({letters}))"),
-            program(*them.rows, f"numbers = [{letters}]", "print(max(numbers) - min(numbers))"),
-        ),
+def box_volume(random: Random) -> Step:
+    a, b, c = (random.randint(2, 14) for _ in range(3))
+    return Step(
+        f"the volume of a box of {a} by {b} by {c}",
+        sum([b * c] * a),
+        f"{a} * {b} * {c} = {a * b * c}",
+        f"{a} * {b} * {c}",
     )
 
 
-@family(
-    "word problems",
-    "{who} practises the piano {a} minutes on every weekday and {b} minutes on Saturday and on Sunday. How many minutes does "
-    "{they} practise in {w} weeks?",
-    "A cafe sells {a} cakes a day from Monday to Friday and {b} a day on the weekend. Find the number of cakes sold in {w} "
-    "weeks.",
-    "In {w} weeks, how many kilometres does {who} run if {they} runs {a} on each of the five working days and {b} on each of "
-    "the other two days?",
-    "The bridge counts {a} boats daily, but {b} boats on Saturdays and Sundays. {who} watches it for {w} full weeks. Determine "
-    "the number of boats.",
-    held_out=True,
+def first_integers(random: Random) -> Step:
+    n = random.randint(10, 90)
+    return Step(
+        f"the sum of the integers from 1 to {n}",
+        sum(range(n + 1)),
+        f"{n} * {n + 1} / 2 = {n * (n + 1) // 2}",
+        f"sum(range(1, {n} + 1))",
+    )
+
+
+STEPS: tuple[Callable[[Random], Step], ...] = (
+    choices,
+    diagonals,
+    orders,
+    subsets,
+    paths,
+    right_triangle,
+    box_volume,
+    first_integers,
 )
-def weekdays_and_weekends(random: Random) -> Case:
-    a, b = random.sample(range(3, 90), 2)
-    w = random.randint(2, 12)
-    answer = sum(a if day % 7 < 5 else b for day in range(7 * w))
-    week = 5 * a + 2 * b
+
+
+def first_step(random: Random, most: int = 99_999) -> Step:
+    while True:
+        step = random.choice(STEPS)(random)
+        if step.value <= most:
+            return step
+
+
+def two_steps(random: Random) -> tuple[Step, Step]:
+    one, two = random.sample(STEPS, 2)
+    return one(random), two(random)
+
+
+def words(step: Step) -> dict[str, str]:
+    return {"first": step.text, "First": step.text[0].upper() + step.text[1:]}
+
+
+@family(
+    "combinatorics",
+    "Let $A$ be {first}. Find the sum of the digits of $A^2$.",
+    "{First} is squared. What do the decimal digits of the result add up to?",
+    "First find $A$, {first}. Then compute the digit sum of $A \\cdot A$.",
+    "What is the digit sum of the square of $A$, where $A$ is {first}?",
+    "Denote by $A$ {first}, and by $S(n)$ the sum of the digits of $n$. Determine $S(A^2)$.",
+)
+def digit_sum_of_squared_count(random: Random) -> Case:
+    step = first_step(random)
+    square, answer = step.value**2, 0
+    while square:
+        square, digit = divmod(square, 10)
+        answer += digit
+    digits = str(step.value**2)
     return Case(
-        person(random) | {"a": a, "b": b, "w": w},
+        words(step),
         answer,
-        f"A week has 5 * {a} + 2 * {b} = {5 * a} + {2 * b} = {week}. In {w} weeks this is {w} * {week} = {w * week}.",
-        (program(f"week = 5 * {a} + 2 * {b}", f"print({w} * week)"), program(f"print({w} * (5 * {a} + 2 * {b}))")),
+        f"A = {step.why}. Its square is {digits}. The digits add up to {' + '.join(digits)} = {sum(map(int, digits))}.",
+        (
+            program(f"a = {step.code}", "print(sum(int(d) for d in str(a**2)))"),
+            program(f"a = ({step.code}) ** 2", "s = 0", "while a > 0:", "    s += a % 10", "    a //= 10", "print(s)"),
+        ),
+    )
+
+
+@family(
+    "combinatorics",
+    "Let $A$ be {first}. How many positive divisors does $A$ have?",
+    "{First} is called $A$. Find the number of positive integers that divide $A$.",
+    "A teacher has $A$ sweets, where $A$ is {first}. For how many group sizes can the sweets be shared equally, each child "
+    "of the group getting a whole number of them?",
+    "Find $A$, {first}, and then the number of pairs $(x,y)$ of positive integers with $xy=A$.",
+    "Suppose that $A$ equals {first}. Determine how many numbers from $1$ to $A$ are divisors of $A$.",
+)
+def divisors_of_count(random: Random) -> Case:
+    step = first_step(random, 9999)
+    answer = sum(step.value % d == 0 for d in range(1, step.value + 1))
+    factors = factorint(step.value)
+    return Case(
+        words(step),
+        answer,
+        f"A = {step.why} = {' * '.join(f'{p}^{e}' for p, e in factors.items())}. The number of divisors is "
+        f"{' * '.join(f'({e} + 1)' for e in factors.values())} = {divisor_count(step.value)}.",
+        (
+            program(f"a = {step.code}", "print(sum(1 for d in range(1, a + 1) if a % d == 0))"),
+            program("from sympy import divisor_count", f"print(divisor_count({step.code}))"),
+        ),
+    )
+
+
+@family(
+    "combinatorics",
+    "Let $A$ be {first}. Find the remainder when ${b}^A$ is divided by ${m}$.",
+    "What remainder does ${b}^A$ leave on division by {m} if $A$ is {first}?",
+    "{First} is used as the exponent $A$. Compute ${b}^A \\bmod {m}$.",
+    "Find $A$, {first}. A number game starts with 1 and multiplies by {b} exactly $A$ times, always keeping only the "
+    "remainder modulo {m}. Which number comes out?",
+    "Suppose that $A$ is {first} and that $R$ with $0 \\le R < {m}$ is congruent to ${b}^A$ modulo ${m}$. Determine $R$.",
+)
+def power_with_count(random: Random) -> Case:
+    step = first_step(random, 20_000)
+    b, m = random.randint(2, 19), random.choice([random.randint(7, 200), 1000, random.randint(1000, 99_999)])
+    answer = 1 % m
+    for _ in range(step.value):
+        answer = answer * b % m
+    return Case(
+        words(step) | {"b": b, "m": m},
+        answer,
+        f"A = {step.why}. By repeated squaring modulo {m}: {b}^2 = {b**2 % m}, {b}^4 = {pow(b, 4, m)}, {b}^8 = "
+        f"{pow(b, 8, m)}. Going on, {b}^{step.value} leaves {pow(b, step.value, m)}.",
+        (
+            program(f"a = {step.code}", f"print(pow({b}, a, {m}))"),
+            program(f"a = {step.code}", "r = 1", "for _ in range(a):", f"    r = r * {b} % {m}", "print(r)"),
+        ),
+    )
+
+
+@family(
+    "combinatorics",
+    "Let $A$ be {first}. In how many ways can 2 of $A$ people be chosen?",
+    "At a meeting there are $A$ guests, where $A$ is {first}. Everyone shakes hands once with everyone else. How many "
+    "handshakes are there?",
+    "{First} is the number $A$ of teams in a league. Each two teams play one match. Find the number of matches.",
+    "Find $A$, {first}. Then compute $\\binom{{A}}{{2}}$.",
+    "A set has $A$ elements, $A$ being {first}. Determine the number of its subsets with exactly two elements.",
+)
+def pairs_of_count(random: Random) -> Case:
+    step = first_step(random, 440)
+    answer = sum(range(step.value))
+    a = step.value
+    return Case(
+        words(step),
+        answer,
+        f"A = {step.why}. The number of pairs is {a} * {a - 1} / 2 = {a * (a - 1) // 2}.",
+        (
+            program(f"a = {step.code}", "print(a * (a - 1) // 2)"),
+            program(f"print(comb({step.code}, 2))"),
+        ),
+    )
+
+
+@family(
+    "combinatorics",
+    "Let $A$ be {first} and let $B$ be {second}. Find $|A-B|$.",
+    "By how much do $A$ and $B$ differ if $A$ is {first} and $B$ is {second}?",
+    "Compute the difference, larger minus smaller, of {first} and {second}.",
+    "On one card stands {first}, on another {second}. How far apart are the two numbers?",
+    "{First} and {second} are marked on a number line. Determine their distance.",
+)
+def difference_of_counts(random: Random) -> Case:
+    one, two = two_steps(random)
+    low, high = sorted([one.value, two.value])
+    return Case(
+        words(one) | {"second": two.text},
+        high - low,
+        f"A = {one.why}. B = {two.why}. The difference is {high} - {low} = {high - low}.",
+        (
+            program(f"a = {one.code}", f"b = {two.code}", "print(abs(a - b))"),
+            program(f"print(abs({one.code} - {two.code}))"),
+        ),
+    )
+
+
+@family(
+    "combinatorics",
+    "Let $A$ be {first} and let $B$ be {second}. Find $\\gcd(A,B)$.",
+    "What is the largest integer that divides both {first} and {second}?",
+    "{First} and {second} are the sides, in mm, of a sheet that is to be cut into equal squares without waste. How long "
+    "can the side of these squares be at most, in mm?",
+    "The fraction $\\frac{{A}}{{B}}$, where $A$ is {first} and $B$ is {second}, is reduced to lowest terms. By which number "
+    "are $A$ and $B$ divided?",
+    held_out=True,
+)
+def gcd_of_counts(random: Random) -> Case:
+    one, two = two_steps(random)
+    answer = max(d for d in range(1, one.value + 1) if one.value % d == two.value % d == 0)
+    return Case(
+        words(one) | {"second": two.text},
+        answer,
+        f"A = {one.why}. B = {two.why}. Their greatest common divisor is {gcd(one.value, two.value)}.",
+        (
+            program(f"a = {one.code}", f"b = {two.code}", "print(gcd(a, b))"),
+            program(f"a = {one.code}", f"b = {two.code}", "while b:", "    a, b = b, a % b", "print(a)"),
+        ),
+    )
+
+
+@family(
+    "combinatorics",
+    "Let $N$ be the number of ways to choose {k} of {n} people. Find the remainder when $N$ is divided by 1000.",
+    "A box holds {n} different stones and {k} of them are taken out. The number of possible choices ends in three digits. "
+    "Which number do these three digits form?",
+    "Find the last three digits of $\\binom{{{n}}}{{{k}}}$, as a number from 0 to 999.",
+    "A lottery draws {k} of the numbers 1 to {n}. If $N$ different draws are possible, what is $N \\bmod 1000$?",
+    "{n} trees stand in a park and {k} of them are to be cut, in one of $N$ ways. Determine the remainder of $N$ on "
+    "division by 1000.",
+)
+def choices_modulo(random: Random) -> Case:
+    n = random.randint(14, 60)
+    k = random.randint(4, min(n - 3, 14))
+    row = [1]
+    for _ in range(n):
+        row = [1, *(x + y for x, y in pairwise(row)), 1]
+    count = comb(n, k)
+    return Case(
+        {"n": n, "k": k},
+        row[k] % 1000,
+        f"N = C({n},{k}) = {count}. Its last three digits give the remainder {count % 1000}.",
+        (
+            program(f"print(comb({n}, {k}) % 1000)"),
+            program(f"n = factorial({n}) // factorial({k}) // factorial({n} - {k})", "print(n % 1000)"),
+        ),
     )
