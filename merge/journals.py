@@ -78,7 +78,11 @@ def take_apart(attempt: dict[str, Any], chat: ChatFormat, tokenizer: Tokenizer) 
 
 
 def _entries(journal: Path) -> Iterator[dict[str, Any]]:
-    with journal.open(encoding="utf-8") as file:
+    try:
+        file = journal.open(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {journal}: {error.strerror}") from None
+    with file:
         for number, line in enumerate(file, 1):
             if not line.endswith("\n"):
                 return  # torn: the run died while it was written
