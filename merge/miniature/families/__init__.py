@@ -2,7 +2,7 @@
 
 from merge.miniature.families import (
     arithmetic,
-    chained,
+    composed,
     digits,
     diophantine,
     divisibility,
@@ -18,7 +18,7 @@ from merge.miniature.families import (
 
 __all__ = [
     "arithmetic",
-    "chained",
+    "composed",
     "digits",
     "diophantine",
     "divisibility",

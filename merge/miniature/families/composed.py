@@ -1,4 +1,4 @@
-"""Chained problems of number theory and sequences: the result of one step is a number of the next."""
+"""Composed problems: the result of one step is a number of the next."""
 
 from random import Random
 
