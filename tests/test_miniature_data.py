@@ -25,7 +25,7 @@ PROBLEM_SETS = [ROOT / "examples/problems.csv", *sorted((ROOT.parent / "shared/p
 SAMPLES = 300
 
 GSM8K = """\
-{"question": "Ann has 3 bags of 4 nuts and eats 2.", "answer": "She had 3*4=<<3*4=12>>12 nuts.\\nSo 12-2=<<12-2=10>>10 are left.\\n#### 10"}
+{"question": "3 bags of 4 nuts, 2 eaten.", "answer": "3*4=<<3*4=12>>12 nuts.\\n12-2=<<12-2=10>>10 left.\\n#### 10"}
 {"question": "What is half of five?", "answer": "Half of 5 is 5/2=<<5/2=2.5>>2.5.\\n#### 2.5"}
 {"question": "No marks here: 1 and 1?", "answer": "It is two.\\n#### 2"}
 """
@@ -42,7 +42,10 @@ def texts_of(path: Path) -> Iterator[str]:
 
 
 def as_pattern(phrasing: str) -> re.Pattern[str]:
-    parts = [re.escape(text) + (".+" if field is not None else "") for text, field, _, _ in string.Formatter().parse(phrasing)]
+    parts = [
+        re.escape(text) + (".+" if field is not None else "")
+        for text, field, _, _ in string.Formatter().parse(phrasing)
+    ]
     return re.compile("".join(parts), re.DOTALL)
 
 
@@ -90,7 +93,9 @@ def test_gsm8k_becomes_a_program_where_its_marks_give_the_answer(tmp_path: Path)
     assert [cot.answer for cot, _ in pairs] == [10, 2]
     assert [tir is None for _, tir in pairs] == [False, True]
     assert "<<" not in pairs[0][0].turns[0]
-    assert run(as_program("Ann has 3 bags of 4 nuts and eats 2.", "3*4=<<3*4=12>>12\n<<12-2=10>>10", 10) or "") == "10\n"
+    assert (
+        run(as_program("Ann has 3 bags of 4 nuts and eats 2.", "3*4=<<3*4=12>>12\n<<12-2=10>>10", 10) or "") == "10\n"
+    )
 
 
 def test_a_number_of_the_problem_is_not_taken_for_an_earlier_result() -> None:
