@@ -27,6 +27,17 @@ class Scheme(StrEnum):
     W4A16 = "w4a16"
 
 
+class Mode(StrEnum):
+    COT = "cot"
+    TIR = "tir"
+
+
+class Held(StrEnum):
+    INSTANCES = "instances"
+    PHRASINGS = "phrasings"
+    FAMILIES = "families"
+
+
 class By(StrEnum):
     MAJ = "maj"
     PASS1 = "pass1"
@@ -137,6 +148,85 @@ def miniature(
     from merge.miniature.build import build
 
     _show(build(output))
+
+
+@app.command()
+def train(
+    samples: Annotated[Path, typer.Argument(help="JSON Lines, as `merge samples` writes them.")],
+    output: Annotated[Path, typer.Argument(help="Folder of the adapter (or model); its checkpoint lies beside it.")],
+    base: Annotated[Path | None, typer.Option(help="Model folder; without it the embedded base.")] = None,
+    start: Annotated[Path | None, typer.Option(help="An adapter to go on from.")] = None,
+    preset: Annotated[str, typer.Option(help="Whose chat format the samples are written in.")] = "miniature",
+    rank: Annotated[int, typer.Option(min=0, help="LoRA's rank; 0 trains the whole model.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="After the warm-up.")] = 1e-3,
+    tokens_per_batch: Annotated[int, typer.Option(min=1, help="Padding included.")] = 1024,
+    max_length: Annotated[int, typer.Option(min=1, help="Longer samples are left out.")] = 512,
+    decay_steps: Annotated[int, typer.Option(min=0, help="The last steps, over which the rate falls to zero.")] = 50,
+    max_steps: Annotated[int, typer.Option(min=0, help="0: once through the samples.")] = 0,
+    sequential: Annotated[bool, typer.Option("--sequential", help="Short samples first, stage by stage.")] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Fine-tune a CoT or TIR parent (LoRA or full). Killed, it goes on from its checkpoint.
+
+    Example: python -m merge train tir.jsonl adapters/tir
+    """
+    from merge.train import TrainConfig
+    from merge.train import train as run_train
+    from solver.model import convert, embedded_folder
+
+    folder = base or embedded_folder()
+    if base is None:
+        convert(folder)
+    run_train(
+        TrainConfig(
+            *(str(folder), str(samples), str(output), preset, str(start or ""), rank, learning_rate, tokens_per_batch),
+            max_length=max_length,
+            decay_steps=decay_steps,
+            max_steps=max_steps,
+            order="sequential" if sequential else "mixed",
+            seed=seed,
+        )
+    )
+
+
+@app.command()
+def samples(
+    mode: Annotated[Mode, typer.Argument(help="cot: worked text. tir: programs.")],
+    output: Annotated[Path, typer.Argument(help="JSON Lines.")],
+    number: Annotated[int, typer.Option(min=1, help="Of generated problems and GSM8K together.")] = 1000,
+    gsm8k: Annotated[Path | None, typer.Option(help="GSM8K's train.jsonl, if it is to be mixed in.")] = None,
+    gsm8k_share: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
+    journal: Annotated[
+        Path | None, typer.Option(help="A journal instead: its attempts that were right, of both modes.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="The folder whose tokenizer the journal's run had.")] = None,
+    per_problem: Annotated[int, typer.Option(min=1, help="Of one problem, mode and effort of a journal.")] = 4,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Write training samples: of the miniature's problem families and GSM8K, or of a journal's right attempts."""
+    from merge.samples import write_samples
+
+    if journal is not None:
+        from merge.journals import samples_of_journal
+
+        write_samples(output, samples_of_journal(journal, model, per_problem))
+    else:
+        from merge.miniature.data import mixed_samples
+
+        write_samples(output, mixed_samples(mode.value, number, seed, gsm8k, gsm8k_share))
+
+
+@app.command()
+def problems(
+    held: Annotated[Held, typer.Argument(help="What no training sample shares with them.")],
+    output: Annotated[Path, typer.Argument(help="CSV with id, problem and answer, for `solver solve`.")],
+    number: Annotated[int, typer.Option(min=1)] = 300,
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Write generated problems to measure on: fresh instances, held-out phrasings, or held-out families."""
+    from merge.miniature.data import write_evaluation
+
+    write_evaluation(output, held.value, number, seed)
 
 
 def _show(checks: list["Check"]) -> None:  # type: ignore[name-defined]  # noqa: F821

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Literal
 
@@ -277,13 +277,14 @@ class AttemptRun:
 
     async def _execute(self, session: PythonSession, code: str) -> ExecutionResult:
         seconds = min(self._tools.config.sandbox.timeout_seconds, self._deadline.remaining())
+        started = monotonic() - self._tools.process_start
         self._status.running_code = True
         try:
             async with self._tools.turnstile:
                 result = await session.run(code, timeout_seconds=seconds)
         finally:
             self._status.running_code = False
-        self._executions.append(result)
+        self._executions.append(replace(result, started=started))
         return result
 
     def _append(self, tokens: list[int]) -> None:

@@ -3,6 +3,7 @@
 An unknown name is an error that tells the nearest valid one; nothing is ignored in silence.
 """
 
+import copy
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -376,17 +377,22 @@ def load_config(
     file: Path | None = None,
     settings: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
+    *,
+    tree: Mapping[str, Any] | None = None,
 ) -> SolverConfig:
-    """The resolved configuration: the preset or file, then `settings` ("a.b=c"), then `flags` ({"a.b": value}).
+    """The resolved configuration: the preset, file or `tree`, then `settings` ("a.b=c"), then `flags` ({"a.b": value}).
 
     Raises:
         UsageError: an unknown preset, setting or value, in one line.
     """
-    tree = _read_toml(file) if file is not None else _read_preset(preset or DEFAULT_PRESET)
+    if tree is not None:
+        values = copy.deepcopy(dict(tree))
+    else:
+        values = _read_toml(file) if file is not None else _read_preset(preset or DEFAULT_PRESET)
     for key, value in (*map(_parse_setting, settings), *(flags or {}).items()):
-        _put(tree, key, value)
+        _put(values, key, value)
     try:
-        return SolverConfig.model_validate(tree)
+        return SolverConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
 

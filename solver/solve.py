@@ -64,7 +64,7 @@ class Solver:
     async def solve(self, problem: Problem, budget: ProblemBudget, earlier: Sequence[Attempt] = ()) -> Prediction:
         """One problem: attempts until their answers decide it or the budget ends. Never raises for what a model, its
         code or the engine does."""
-        began = monotonic()
+        began, given = monotonic(), budget.deadline.remaining()
         attempts = self.attempts[problem.id] = list(earlier)
         if not self._is_decided(problem, attempts, budget):
             async with aclosing(self.sample(problem, budget, {attempt.index for attempt in earlier})) as finished:
@@ -72,7 +72,11 @@ class Solver:
                     attempts.append(attempt)
                     if self._is_decided(problem, attempts, budget):
                         break
-        prediction = self.predict(problem, monotonic() - began)
+        prediction = replace(
+            self.predict(problem, monotonic() - began),
+            started=began - self._tools.process_start,
+            budget_seconds=None if math.isinf(given) else given,
+        )
         self._journal.write_prediction(prediction, problem)
         return prediction
 

@@ -113,6 +113,8 @@ class ExecutionResult:
     output: str
     seconds: float
     state_kept: bool = True
+    started: float | None = None
+    """Seconds since the start of the process; None outside a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,10 @@ class Prediction:
     num_tokens: int = 0
     correct: bool | None = None
     """None where the reference answer is not known."""
+    started: float | None = None
+    """When work on it began, since the start of the process; None where none did."""
+    budget_seconds: float | None = None
+    """What it was given; None: no limit."""
 
     @property
     def is_final(self) -> bool:

@@ -22,8 +22,8 @@ WRAPPED = {
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"run"},
-    {"solve", "progress"},
+    {"run", "service"},
+    {"solve", "progress", "machinery"},
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},
     {"chat", "sandbox"},

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import string
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from merge.journals import right_attempts
 from merge.miniature.data import draw_samples, mixed_samples, write_evaluation
 from merge.miniature.family import FAMILIES
 from merge.miniature.gsm8k import as_program, read_gsm8k
@@ -19,6 +21,7 @@ from solver.chat import build_chat
 from solver.chat.tokenizer import ByteTokenizer
 from solver.config import load_config
 from solver.errors import UsageError
+from solver.types import Problem
 
 ROOT = Path(__file__).parent.parent
 PROBLEM_SETS = [ROOT / "examples/problems.csv", *sorted((ROOT.parent / "shared/problems").glob("*.csv"))]
@@ -118,6 +121,23 @@ def test_a_sample_becomes_the_tokens_that_a_run_would_have_seen() -> None:
     text = tokenizer.decode(tokens.token_ids)
     assert "</tool_call>\n```output\n5\n```\n\nThe answer" in text
     assert chat.code_call(tokenizer.encode(sample.turns[0])) == "print(2 + 3)"
+
+
+def test_right_attempts_of_a_journal_become_samples_and_others_do_not(tmp_path: Path) -> None:
+    tokenizer = ByteTokenizer()
+    chat = build_chat(load_config("miniature").chat, tokenizer)
+    sample = Sample.of_program("What is 2+3?", "print(2 + 3)", 5)
+    output = {"status": "ok", "output": "5", "seconds": 0.1, "state_kept": True}
+    text = tokenizer.decode(
+        tokenize(sample, chat, tokenizer).token_ids[len(chat.prompt(Problem("p", sample.problem), "tir")) :]
+    )
+    right = {"kind": "attempt", "problem_id": "p", "mode": "tir", "answer": 5, "text": text, "num_tokens": 9}
+    right |= {"executions": [output], "forced": False}
+    lines = [right, right, right | {"answer": 6}, right | {"forced": True}, right | {"text": "5"}]
+    lines += [{"kind": "prediction", "problem_id": "p", "problem": "What is 2+3?", "reference": 5}]
+    path = tmp_path / "run.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"kind": "att', "utf-8")
+    assert list(right_attempts(path, chat, tokenizer, per_problem=4)) == [sample]
 
 
 def test_samples_survive_their_file_and_a_bad_line_is_named(tmp_path: Path) -> None:
