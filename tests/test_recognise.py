@@ -48,8 +48,8 @@ def write_folder(folder: Path, model_type: str, template: str | None, markers: t
         (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}), "utf-8")
     alphabet = {character: number for number, character in enumerate(sorted(ByteLevel.alphabet()))}
     tokenizer = FastTokenizer(BPE(alphabet, []))
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-    tokenizer.decoder = ByteLevelDecoder()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = ByteLevelDecoder()
     tokenizer.add_special_tokens(list(markers))
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
