@@ -1,8 +1,8 @@
 """What supervised fine-tuning reads: samples of a problem and the model's own turns, and their tokens.
 
-A sample is a line of JSON: `problem`, `mode` (cot or tir), `turns`, `answer`. Turns alternate: the model's own text,
-what Python printed, own text again, and so on. Only own text is learned. A turn that Python follows ends in the chat
-format's end of a call.
+A sample is a line of JSON: `problem`, `mode` (cot or tir), `turns`, `answer`, `effort` (or null). Turns alternate: the
+model's own text, what Python printed, own text again, and so on. Only own text is learned. A turn that Python follows
+ends in the chat format's end of a call.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from solver.chat import ChatFormat, Tokenizer
 from solver.errors import UsageError
-from solver.types import ExecutionResult, Mode, Problem
+from solver.types import Effort, ExecutionResult, Mode, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Sample:
     mode: Mode
     turns: tuple[str, ...]
     answer: int
+    effort: Effort | None = None
 
     @classmethod
     def of_program(cls, problem: str, program: str, answer: int) -> "Sample":
@@ -40,16 +41,16 @@ class TokenSample:
         return len(self.token_ids)
 
 
-def tokenize(sample: Sample, chat: ChatFormat, tokenizer: Tokenizer, max_code_calls: int = 8) -> TokenSample:
+def tokenize(sample: Sample, chat: ChatFormat, tokenizer: Tokenizer) -> TokenSample:
     """The tokens that a run would have sampled and appended, by the same chat format."""
-    ids = chat.prompt(Problem("sample", sample.problem), sample.mode)
+    ids = chat.prompt(Problem("sample", sample.problem), sample.mode, sample.effort)
     own = [False] * len(ids)
     for index, turn in enumerate(sample.turns):
         if index % 2 == 0:
             tokens = tokenizer.encode(turn)
         else:
             result = ExecutionResult("ok", turn, 0.0, state_kept=True)
-            tokens = chat.code_result(result, max_code_calls - index // 2 - 1)
+            tokens = chat.code_result(result, chat.max_code_calls - index // 2 - 1)
         ids += tokens
         own += [index % 2 == 0] * len(tokens)
     return TokenSample([*ids, chat.stop_token_ids[0]], [*own, True])
@@ -63,10 +64,15 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
 
 def read_samples(path: Path) -> Iterator[Sample]:
     """Raises UsageError, which names the line."""
-    with path.open(encoding="utf-8") as file:
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    with file:
         for number, line in enumerate(file, 1):
             try:
                 record = json.loads(line)
-                yield Sample(record["problem"], record["mode"], tuple(record["turns"]), int(record["answer"]))
+                turns = tuple(str(turn) for turn in record["turns"])
+                yield Sample(record["problem"], record["mode"], turns, int(record["answer"]), record.get("effort"))
             except (ValueError, KeyError, TypeError) as error:
                 raise UsageError(f"{path}, line {number} is no training sample: {error!r}") from None

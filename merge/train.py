@@ -78,9 +78,7 @@ def learning_rate(step: int, num_steps: int, config: TrainConfig) -> float:
 def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenSample]:
     tokenizer = load_tokenizer(Path(config.base))
     chat = build_chat(solver_config.chat, tokenizer)
-    samples = [
-        tokenize(it, chat, tokenizer, solver_config.chat.max_code_calls) for it in read_samples(Path(config.samples))
-    ]
+    samples = [tokenize(it, chat, tokenizer) for it in read_samples(Path(config.samples))]
     kept = [it for it in samples if len(it) <= config.max_length]
     if not kept:
         raise UsageError(f"no sample of {config.samples} has at most {config.max_length} tokens: raise max_length")

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Literal
 
@@ -90,9 +90,12 @@ class AttemptRun:
         self._num_tool_tokens = 0
         self._executions: list[ExecutionResult] = []
         self._num_turns = 0
+        self._entropy, self._num_entropies = 0.0, 0
         self._turn_seeds = [turn_seed(tools.config.seed, problem.id, index, 0)]
         self._answer: int | None = None
         self._forced = False
+        self._forced_from: int | None = None
+        """Where among the tokens the text begins that makes the attempt answer."""
         self._error: str | None = None
         self._began = monotonic()
 
@@ -112,7 +115,7 @@ class AttemptRun:
             with contextlib.suppress(TimeoutError):
                 async with _timeout_at(self._deadline):
                     await self._force_answer()
-            self._answer = self._final_answer()
+            self._answer = self._answer_after(self._forced_from)
             self._forced = self._answer is not None
         return self.record(stop_reason)
 
@@ -132,6 +135,7 @@ class AttemptRun:
             executions=tuple(self._executions),
             started=self._began - self._tools.process_start,
             seconds=monotonic() - self._began,
+            mean_entropy=self._entropy / self._num_entropies if self._num_entropies else None,
             turn_seeds=tuple(self._turn_seeds),
             forced=self._forced,
             error=error or self._error,
@@ -217,6 +221,7 @@ class AttemptRun:
         opening = self._tools.chat.force_answer(self._tokens, self._effort)
         max_tokens = min(_FORCED_TOKENS, self._room() - len(self._tokens) - len(opening))
         if max_tokens > 0:
+            self._forced_from = len(self._tokens)
             self._append(opening)
             await self._write(self._sampling_params(len(self._turn_seeds), max_tokens, stop=("}",)))
 
@@ -229,6 +234,8 @@ class AttemptRun:
                 async for completion in completions:
                     self._tokens += completion.token_ids
                     self._status.num_tokens += len(completion.token_ids)
+                    self._entropy += sum(completion.entropies or ())
+                    self._num_entropies += len(completion.entropies or ())
                     finish = completion.finish_reason or finish
                     if self._may_have_answered(completion.token_ids) and self._final_answer() is not None:
                         return "answered"
@@ -249,6 +256,12 @@ class AttemptRun:
     def _final_answer(self) -> int | None:
         return extract_answer(self._tools.chat.final_text(self._tokens, self._effort), self._tools.competition)
 
+    def _answer_after(self, start: int | None) -> int | None:
+        """The answer in the tokens from `start`, whatever was left open before them: code that was never closed too."""
+        if start is None:
+            return None
+        return extract_answer(self._tools.tokenizer.decode(self._tokens[start:]), self._tools.competition)
+
     def _stop_reason(self, finish: FinishReason | Literal["answered"]) -> StopReason:
         if finish == "answered" or self._final_answer() is not None:
             return "answered"
@@ -264,13 +277,14 @@ class AttemptRun:
 
     async def _execute(self, session: PythonSession, code: str) -> ExecutionResult:
         seconds = min(self._tools.config.sandbox.timeout_seconds, self._deadline.remaining())
+        started = monotonic() - self._tools.process_start
         self._status.running_code = True
         try:
             async with self._tools.turnstile:
                 result = await session.run(code, timeout_seconds=seconds)
         finally:
             self._status.running_code = False
-        self._executions.append(result)
+        self._executions.append(replace(result, started=started))
         return result
 
     def _append(self, tokens: list[int]) -> None:

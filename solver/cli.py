@@ -30,6 +30,8 @@ _UNSAFE = "Run the model's Python even where it cannot be confined."
 class EngineChoice(StrEnum):
     AUTO = "auto"
     VLLM = "vllm"
+    TENSORRT_LLM = "tensorrt-llm"
+    OPENAI = "openai"
     TRANSFORMERS = "transformers"
     SCRIPTED = "scripted"
 

@@ -7,9 +7,11 @@ import solver
 
 PACKAGE = Path(solver.__file__).parent
 WRAPPED = {
-    "torch": {"engine/transformers.py", "model.py"},
-    "transformers": {"engine/transformers.py", "model.py"},
-    "vllm": {"engine/vllm.py"},
+    "torch": {"engine/transformers.py", "engine/batch.py", "engine/sampling.py", "model.py"},
+    "transformers": {"engine/transformers.py", "engine/batch.py", "model.py"},
+    "vllm": {"engine/vllm.py", "engine/vllm_options.py"},
+    "tensorrt_llm": {"engine/tensorrt_llm.py"},
+    "aiohttp": {"engine/openai.py", "engine/server.py"},
     "polars": {"problem.py"},
     "rich": {"progress.py"},
     "typer": {"cli.py"},
@@ -20,14 +22,15 @@ WRAPPED = {
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"run"},
-    {"solve", "progress"},
+    {"run", "service"},
+    {"solve", "progress", "machinery"},
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},
     {"chat", "sandbox"},
+    {"stop_rules"},
     {"answer", "budget", "problem", "status"},
     {"config"},
-    {"competition"},
+    {"competition", "expression"},
     {"types", "errors", "solver"},
 ]
 

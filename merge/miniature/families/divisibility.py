@@ -204,3 +204,28 @@ def divisors_of_parity(n: int, kind: str, answer: int) -> tuple[str, tuple[str, 
         count_loop(f"d in range(1, {n} + 1)", f"{n} % d == 0 and {test}"),
         with_import("from sympy import divisors", count_expression(f"d in divisors({n})", test)),
     )
+
+
+@family(
+    "number theory",
+    "How many positive integers up to ${n}$ are divisible by both ${x}$ and ${y}$, or by neither of them?",
+    "Of the numbers from 1 to {n}, keep those that are multiples of both {x} and {y} and those that are multiples of neither. How many are kept?",
+    "For how many integers $k$ with $1 \\le k \\le {n}$ are the statements ${x} \\mid k$ and ${y} \\mid k$ either both true or both false?",
+    "Doors 1 to {n} are shut. One boy toggles every door whose number is a multiple of {x}, another toggles every multiple of {y}. A door that is toggled twice is shut again. How many doors are shut at the end?",
+    "Let $A$ and $B$ be the multiples of ${x}$ and of ${y}$ in $\\{{1, 2, \\ldots, {n}\\}}$. Determine how many elements of $\\{{1, 2, \\ldots, {n}\\}}$ lie in both of $A$ and $B$ or in none of them.",
+)
+def both_or_neither(random: Random) -> Case:
+    x, y = random.sample(range(2, 16), 2)
+    n = random.randint(50, 2500)
+    both = n // lcm(x, y)
+    answer = len(set(range(1, n + 1)) - (set(range(x, n + 1, x)) ^ set(range(y, n + 1, y))))
+    return Case(
+        {"x": x, "y": y, "n": n},
+        answer,
+        f"There are {n // x} multiples of {x}, {n // y} of {y}, and {both} of both. Exactly one of the conditions holds for "
+        f"{n // x} + {n // y} - 2 * {both} = {n // x + n // y - 2 * both}. The rest is {n} - {n // x + n // y - 2 * both} = {answer}.",
+        (
+            count_loop(f"n in range(1, {n} + 1)", f"(n % {x} == 0) == (n % {y} == 0)"),
+            count_expression(f"n in range(1, {n} + 1)", f"(n % {x} == 0) == (n % {y} == 0)"),
+        ),
+    )

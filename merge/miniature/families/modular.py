@@ -3,10 +3,10 @@
 from math import gcd
 from random import Random
 
-from sympy import divisor_count, n_order, prime
+from sympy import n_order
 from sympy.ntheory.modular import crt
 
-from merge.miniature.families.divisibility import drawn_composite, factored
+from merge.miniature.families.arithmetic import power_steps
 from merge.miniature.family import Case, family
 from merge.miniature.idioms import count_expression, count_loop, search_loop, sum_expression, sum_loop
 
@@ -101,65 +101,17 @@ def power_sum_remainder(random: Random) -> Case:
 )
 def last_three_digits(random: Random) -> Case:
     a, b = random.sample(range(2, 40), 2)
-    n, m = random.randint(5, 2000), random.randint(5, 2000)
+    n, m = random.randint(5, 300), random.randint(5, 300)
     x, y = pow(a, n, 1000), pow(b, m, 1000)
     answer = (x + y) % 1000
     return Case(
         {"a": a, "b": b, "n": n, "m": m},
         answer,
-        f"Squaring again and again mod 1000, {a}^{n} leaves {x} and {b}^{m} leaves {y}. "
+        f"{power_steps(a, n, 1000)} and {power_steps(b, m, 1000)}. "
         f"The sum is {x} + {y} = {x + y}, and mod 1000 it is {answer}.",
         (
             f"print(({a}**{n} + {b}**{m}) % 1000)",
             f"x = pow({a}, {n}, 1000)\ny = pow({b}, {m}, 1000)\nprint((x + y) % 1000)",
-        ),
-    )
-
-
-@family(
-    "number theory",
-    "Let $a$ be the number of positive divisors of ${n}$. Find the remainder when ${b}^a$ is divided by ${m}$.",
-    "Suppose that ${n}$ has exactly $k$ positive divisors. What is ${b}^k \\bmod {m}$?",
-    "First count the positive divisors of {n}. Then raise {b} to that power. Which remainder does the result leave modulo {m}?",
-    "Denote by $d(n)$ the number of positive divisors of $n$. Compute the remainder of ${b}^{{d({n})}}$ on division by ${m}$.",
-    "A colony starts with one cell, and every hour each cell becomes {b} cells. It grows for as many hours as {n} has divisors. The cells are put in dishes of {m}. How many cells are left over?",
-)
-def divisors_then_power(random: Random) -> Case:
-    n, b, m = drawn_composite(random), random.randint(2, 19), random.choice([100, 1000, 997, 101, 77, 99_991])
-    k = sum(1 for d in range(1, n + 1) if n % d == 0)
-    answer = pow(b, k, m)
-    return Case(
-        {"n": n, "b": b, "m": m},
-        answer,
-        f"{n} = {factored(n)}, so it has {int(divisor_count(n))} divisors. Then {b}^{k} mod {m} by repeated squaring: "
-        f"{b}^2 -> {b**2 % m}, {b}^4 -> {b**4 % m}. In the end {b}^{k} leaves {answer}.",
-        (
-            f"a = sum(1 for d in range(1, {n} + 1) if {n} % d == 0)\nprint({b}**a % {m})",
-            f"from sympy import divisor_count\na = int(divisor_count({n}))\nprint(pow({b}, a, {m}))",
-        ),
-    )
-
-
-@family(
-    "number theory",
-    "Let $p$ be the ${k}$th prime number. What is the remainder when ${b}^p$ is divided by ${m}$? (The first prime is $2$.)",
-    "The primes are $p_1 = 2$, $p_2 = 3$, $p_3 = 5$ and so on. Find ${b}^{{p_{{{k}}}}} \\bmod {m}$.",
-    "Take prime number {k} in the list 2, 3, 5, 7, ... and use it as the exponent of {b}. Which remainder does this power leave when divided by {m}?",
-    "Compute the remainder of ${b}^q$ modulo ${m}$, where $q$ is the {k}th prime in increasing order.",
-)
-def prime_then_power(random: Random) -> Case:
-    k = random.choice([n for n in range(14, 200) if n % 10 > 3 or n % 100 in (11, 12, 13)])
-    b, m = random.randint(2, 30), random.choice([100, 1000, 1009, 143, 9973])
-    p = int(prime(k))
-    answer = b**p % m
-    return Case(
-        {"k": k, "b": b, "m": m},
-        answer,
-        f"The {k}th prime is {p}. Now {b}^{p} mod {m}: {b}^2 -> {b**2 % m}, {b}^4 -> {b**4 % m}, {b}^8 -> {b**8 % m}, "
-        f"and so on. {b}^{p} leaves {answer}.",
-        (
-            f"from sympy import prime\np = prime({k})\nprint(pow({b}, p, {m}))",
-            f"from sympy import prime\nprint({b}**prime({k}) % {m})",
         ),
     )
 
