@@ -19,6 +19,8 @@ hermes, hermes-qwq: JSON in `<tool_call>`. toolcall: a JSON list in `<TOOLCALL>`
 toolcall-tool: in a turn of the role `tool`. xml: function and parameter tags in `<tool_call>`. harmony: a message to
 the recipient `python`."""
 
+AUTO = "auto"
+"""`chat.family`: the one recognised in the model's folder."""
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 
