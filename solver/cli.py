@@ -149,17 +149,36 @@ def python(
 
 
 @app.command()
-def doctor() -> None:
-    """Tell what confines the model's Python on this machine, and which mathematics library is missing.
+def doctor(
+    model: Annotated[Path | None, typer.Option(help="A model folder: tell its family, and why.")] = None,
+) -> None:
+    """Tell what confines the model's Python on this machine, which mathematics library is missing, and what family a
+    model folder is of.
 
-    Exit code 1 where code could not be run safely or a library is missing.
+    Exit code 1 where code could not be run safely, a library is missing or the model cannot be used.
     """
     from solver.sandbox import probe_layers
 
     report = probe_layers()
     for line in report.lines():
         print(f"sandbox: {line}")
-    _leave(1 if report.problem is not None or report.missing_libraries else 0)
+    is_usable = model is None or _describe(model)
+    _leave(1 if report.problem is not None or report.missing_libraries or not is_usable else 0)
+
+
+def _describe(folder: Path) -> bool:
+    from solver.chat.template import describe_model
+    from solver.config import ChatConfig
+    from solver.model import check_model
+
+    try:
+        check_model(folder)
+        lines, is_usable = describe_model(folder, ChatConfig()), True
+    except SolverError as error:
+        lines, is_usable = [str(error)], False
+    for line in lines:
+        print(f"model: {line}")
+    return is_usable
 
 
 def main() -> NoReturn:
