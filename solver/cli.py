@@ -128,6 +128,25 @@ def score(
 
 
 @app.command()
+def report(
+    journals: Annotated[list[Path], typer.Argument(help="Journals of one run, or of several to compare.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the page goes.")] = Path("run.html"),
+    reference: Annotated[
+        Path | None, typer.Option(help="Problems with their right answers, where the journal does not tell them.")
+    ] = None,
+) -> None:
+    """Write what a run did as one HTML page that opens from disk.
+
+    Example: python -m solver report submission.journal.jsonl -o run.html
+    """
+    from solver.report import write_report
+
+    for note in write_report(journals, output, reference):
+        print(f"warning: {note}", file=sys.stderr)
+    print(f"wrote {output}")
+
+
+@app.command()
 def python(
     code: Annotated[str | None, typer.Option("-c", help="Run this block and leave.")] = None,
     settings: Annotated[

@@ -13,13 +13,15 @@ WRAPPED = {
     "polars": {"problem.py"},
     "rich": {"progress.py"},
     "typer": {"cli.py"},
+    "jinja2": {"report/page.py"},
+    "plotly": {"report/page.py"},
     "tokenizers": {"chat/tokenizer.py", "model.py"},
 }
 # Each may import what stands further down, and what stands beside it in the same entry.
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"run"},
+    {"run", "report"},
     {"solve", "progress"},
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},
