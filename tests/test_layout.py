@@ -11,7 +11,7 @@ WRAPPED = {
     "transformers": {"engine/transformers.py", "model.py"},
     "vllm": {"engine/vllm.py"},
     "polars": {"problem.py"},
-    "rich": {"progress.py"},
+    "rich": {"progress.py", "show.py"},
     "typer": {"cli.py"},
     "jinja2": {"report/page.py"},
     "plotly": {"report/page.py"},
@@ -21,7 +21,8 @@ WRAPPED = {
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"run", "report"},
+    {"run", "show"},
+    {"report"},
     {"solve", "progress"},
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},

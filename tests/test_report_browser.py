@@ -122,13 +122,35 @@ def read(browser: Any, page: Path, **options: Any) -> Iterator[Reader]:
 
 
 def test_the_timeline_and_the_distributions_are_drawn(reader: Reader) -> None:
-    reader.tab.wait_for_selector("[data-figure='timeline-0'][data-drawn]")
-    bars = reader.tab.locator("[data-figure='timeline-0'] .barlayer .point path")
-    assert bars.count() == 14
+    reader.tab.wait_for_selector("#timeline-0[data-drawn]")
+    bars = reader.tab.locator("#timeline-0 .bar-path")
+    assert sum(path.get_attribute("d").count("M") for path in bars.all()) == 14
+    assert reader.tab.locator("#timeline-0 .code-call").get_attribute("d").count("M") == 12
+    assert reader.tab.locator("#timeline-0 .end-of-time").get_attribute("d").count("M") == 3
+    assert "right answer" in reader.tab.locator("#timeline-0 .legend").inner_text()
     for name in ("tokens-0", "seconds-0", "code-calls-0", "mean-token-entropy-0"):
         chart = reader.tab.locator(f"[data-figure='{name}']")
         chart.scroll_into_view_if_needed()
         reader.tab.wait_for_selector(f"[data-figure='{name}'][data-drawn] .barlayer path")
+
+
+def test_the_timeline_zooms_tells_and_opens_an_attempt(reader: Reader) -> None:
+    tab, chart = reader.tab, reader.tab.locator("#timeline-0 svg")
+    tab.wait_for_selector("#timeline-0[data-drawn]")
+    before = chart.locator("text").all_inner_texts()
+    box = chart.bounding_box()
+    tab.mouse.move(box["x"] + 130, box["y"] + 104)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 400, box["y"] + 104)
+    tab.mouse.up()
+    assert chart.locator("text").all_inner_texts() != before
+    tab.mouse.dblclick(box["x"] + 300, box["y"] + 20)
+    assert chart.locator("text").all_inner_texts() == before
+    bar = chart.locator(".kind-other-answer").first.bounding_box()
+    tab.mouse.move(bar["x"] + 4, bar["y"] + 2)
+    assert "attempt 0: 8" in tab.locator("#timeline-0 .tip").inner_text()
+    tab.mouse.click(bar["x"] + 4, bar["y"] + 2)
+    reader.problem(1).locator(".transcript[data-drawn]").wait_for()
 
 
 def test_cards_tell_the_score_and_losses_their_cause(reader: Reader) -> None:
@@ -163,7 +185,8 @@ def test_filters_and_search_find_problems_and_transcripts(reader: Reader) -> Non
     tab.locator(".words").fill("")
     tab.locator(".deep").fill("math.PI")
     tab.keyboard.press("Enter")
-    tab.wait_for_function("document.querySelectorAll('.hits a').length === 12")
+    tab.locator(".hits a").nth(11).wait_for()
+    assert tab.locator(".hits a").count() == 12
     tab.locator(".hits a").nth(5).click()
     assert reader.problem(1).locator(".transcript").count() == 1
 
@@ -193,7 +216,7 @@ def test_everything_can_be_done_by_keyboard(reader: Reader) -> None:
 
 def test_hostile_text_is_shown_and_does_nothing(reader: Reader) -> None:
     tab = reader.tab
-    tab.wait_for_selector("[data-figure='timeline-0'][data-drawn]")
+    tab.wait_for_selector("#timeline-0[data-drawn]")
     transcript = reader.open(3)
     shown = transcript.inner_text()
     for literal in (
@@ -240,14 +263,14 @@ def test_light_and_dark_follow_the_system_and_can_be_switched(browser: Any, page
             return sum(int(part) for part in colour[4:-1].split(","))
 
         assert (luminance() < 200) == (scheme == "dark")
-        reader.tab.wait_for_selector("[data-figure='timeline-0'][data-drawn]")
+        reader.tab.wait_for_selector("#timeline-0[data-drawn]")
         reader.tab.keyboard.press("t")
         assert (luminance() < 200) == (scheme == "light")
 
 
 def test_a_screen_of_360_pixels_needs_no_sideways_scrolling(browser: Any, page: Path) -> None:
     for reader in read(browser, page, viewport={"width": 360, "height": 740}):
-        reader.tab.wait_for_selector("[data-figure='timeline-0'][data-drawn]")
+        reader.tab.wait_for_selector("#timeline-0[data-drawn]")
         reader.open(3)
         assert reader.tab.evaluate("document.documentElement.scrollWidth") <= 360
         assert reader.problem(0).locator("> summary").bounding_box()["width"] <= 360
@@ -272,7 +295,7 @@ def test_two_runs_are_compared_and_can_be_switched_between(browser: Any, tmp_pat
         assert row[:8] == ["a.jsonl", "b.jsonl", "4", "0", "2", "0", "2", "-2"]
         reader.tab.locator("button.run").nth(1).click()
         assert reader.tab.locator(".card:visible .figure").first.inner_text() == "0/4"
-        reader.tab.wait_for_selector("[data-figure='timeline-1'][data-drawn]")
+        reader.tab.wait_for_selector("#timeline-1[data-drawn]")
         assert reader.tab.locator("#p1-0").is_visible()
         assert not reader.tab.locator("#p0-0").is_visible()
 

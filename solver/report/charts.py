@@ -1,10 +1,10 @@
-"""The report's figures as plain dictionaries in plotly's form: {"data": [...], "layout": {...}}. Pure.
+"""The report's figures as data: the timeline for `timeline.js`, distributions in plotly's form. Pure.
 
-Drawn in the page by plotly.js; colours that depend on light or dark are the page's. Labels are escaped, for plotly
-reads a little HTML in them.
+Plotly draws the distributions alone, once they come into view: its 4.8 MB take two seconds to start on a slow machine,
+and the timeline is what a reader looks at first. Colours that depend on light or dark are the page's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from solver.report.read import AttemptRow, ProblemRecord, RunRecord
@@ -23,36 +23,42 @@ _COLOURS = {
     "cancelled": "#c9c9c9",
     "error": "#b00020",
 }
-_BAND = 0.84  # of a problem's row is taken by its attempts
 
 
 def timeline(run: RunRecord) -> Figure:
-    """A Gantt chart: a row for each problem, a bar for each attempt in it, code calls as dark lines, the end of each
-    problem's time as a red mark and the end of the run's as a red line; above it problems decided over time."""
-    problems = [p for p in run.problems.values() if p.attempts or p.prediction]
-    data = [_progress(problems), *_even_pace(run, problems)]
-    data += [*_attempt_bars(problems), _code_calls(problems), _deadlines(problems)]
-    labels = [escape(one_line(problem.id, 24)) for problem in problems]
-    layout = {
-        "height": 260 + 26 * max(4, len(problems)),
-        "barmode": "overlay",
-        "xaxis": {"title": {"text": "seconds since the start"}, "rangemode": "tozero", "anchor": "y"},
-        "yaxis": {
-            "tickvals": list(range(len(problems))),
-            "ticktext": labels,
-            "range": [len(problems) - 0.5, -0.5],
-            "domain": [0, 1 - 150 / (260 + 26 * max(4, len(problems)))],
-            "zeroline": False,
-        },
-        "yaxis2": {
-            "domain": [1 - 120 / (260 + 26 * max(4, len(problems))), 1],
-            "title": {"text": "decided"},
-            "rangemode": "tozero",
-        },
-        "shapes": [_vertical(at) for at in _run_limits(run)],
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    """What `timeline.js` draws: a row for each problem, a bar for each attempt in it, code calls, the end of each
+    problem's time and of the run's, and when problems were decided. Seconds since the start of the run."""
+    problems = list(run.problems.values())
+    limits = _run_limits(run)
+    return {
+        "problems": [one_line(problem.id, 24) for problem in problems],
+        "slots": [max((row.attempt.index for row in problem.attempts), default=0) + 1 for problem in problems],
+        "bars": [
+            [
+                number,
+                row.attempt.index,
+                round(row.started, 3),
+                round(row.attempt.seconds, 3),
+                outcome(problem, row),
+                place,
+            ]
+            for number, problem in enumerate(problems)
+            for place, row in enumerate(problem.attempts)
+        ],
+        "code": [
+            _span(number, row, execution.started + row.offset, execution.seconds)
+            for number, problem in enumerate(problems)
+            for row in problem.attempts
+            for execution in row.attempt.executions
+            if execution.started is not None
+        ],
+        "deadlines": [
+            [number, end] for number, problem in enumerate(problems) if (end := _deadline(problem)) is not None
+        ],
+        "decided": sorted(end for problem in problems if (end := _decided_at(problem)) is not None),
+        "limits": limits,
+        "end": max(1.0, 1.02 * max([run.latest, *limits])),
     }
-    return {"data": data, "layout": layout}
 
 
 def distributions(run: RunRecord) -> list[tuple[str, Figure]]:
@@ -83,117 +89,22 @@ def any_known(values: Iterable[float | None]) -> bool:
     return any(value is not None for value in values)
 
 
-def escape(text: str) -> str:
-    """Text that plotly shows as it is."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _span(number: int, row: AttemptRow, started: float, seconds: float) -> list[float]:
+    return [number, row.attempt.index, round(started, 3), round(seconds, 3)]
 
 
-def _attempt_bars(problems: Sequence[ProblemRecord]) -> list[Figure]:
-    traces: dict[str, Figure] = {}
-    for row_number, problem in enumerate(problems):
-        slots = max((row.attempt.index for row in problem.attempts), default=0) + 1
-        for row in problem.attempts:
-            kind = outcome(problem, row)
-            trace = traces.setdefault(kind, _bars(kind))
-            trace["y"].append(_slot(row_number, row.attempt.index, slots))
-            trace["base"].append(round(row.started, 3))
-            trace["x"].append(round(max(row.attempt.seconds, 1e-3), 3))
-            trace["width"].append(_BAND / slots * 0.9)
-            trace["customdata"].append([problem.id, row.attempt.index])
-            trace["text"].append(_hover(problem, row))
-    return [traces[kind] for kind in _COLOURS if kind in traces]
+def _deadline(problem: ProblemRecord) -> float | None:
+    prediction = problem.prediction
+    if prediction is None or prediction.started is None or prediction.budget_seconds is None:
+        return None
+    return round(prediction.started + problem.offset + prediction.budget_seconds, 3)
 
 
-def _bars(kind: str) -> Figure:
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "name": kind,
-        "marker": {"color": _COLOURS[kind]},
-        "y": [],
-        "x": [],
-        "base": [],
-        "width": [],
-        "customdata": [],
-        "text": [],
-        "textposition": "none",
-        "hovertemplate": "%{text}<extra></extra>",
-    }
-
-
-def _hover(problem: ProblemRecord, row: AttemptRow) -> str:
-    attempt = row.attempt
-    answer = "no answer" if attempt.answer is None else f"answer {attempt.answer}"
-    parts = [
-        f"{escape(one_line(problem.id, 40))}, attempt {attempt.index}: {answer}{' (forced)' if attempt.forced else ''}",
-        escape(attempt.stop_reason[:40]),
-        f"{attempt.num_tokens} tokens, {len(attempt.executions)} code calls, {attempt.seconds:.1f} s",
-    ]
-    return "<br>".join(parts)
-
-
-def _code_calls(problems: Sequence[ProblemRecord]) -> Figure:
-    xs: list[float | None] = []
-    ys: list[float | None] = []
-    for number, problem in enumerate(problems):
-        slots = max((row.attempt.index for row in problem.attempts), default=0) + 1
-        for row in problem.attempts:
-            y = _slot(number, row.attempt.index, slots)
-            for execution in row.attempt.executions:
-                if execution.started is not None:
-                    began = execution.started + row.offset
-                    xs += [round(began, 3), round(began + max(execution.seconds, 1e-3), 3), None]
-                    ys += [y, y, None]
-    line = {"color": "#111111", "width": 3}
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "code call",
-        "x": xs,
-        "y": ys,
-        "line": line,
-        "hoverinfo": "skip",
-    }
-
-
-def _deadlines(problems: Sequence[ProblemRecord]) -> Figure:
-    xs: list[float | None] = []
-    ys: list[float | None] = []
-    for number, problem in enumerate(problems):
-        prediction = problem.prediction
-        if prediction is not None and prediction.started is not None and prediction.budget_seconds is not None:
-            end = prediction.started + problem.offset + prediction.budget_seconds
-            xs += [round(end, 3)] * 2 + [None]
-            ys += [number - 0.48, number + 0.48, None]
-    line = {"color": "#e00000", "width": 2}
-    name = "end of the problem's time"
-    return {"type": "scatter", "mode": "lines", "name": name, "x": xs, "y": ys, "line": line, "hoverinfo": "skip"}
-
-
-def _progress(problems: Sequence[ProblemRecord]) -> Figure:
-    ends = sorted(
-        p.prediction.started + p.offset + p.prediction.seconds
-        for p in problems
-        if p.prediction is not None and p.prediction.started is not None
-    )
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "problems decided",
-        "yaxis": "y2",
-        "x": [0.0, *(round(end, 3) for end in ends)],
-        "y": list(range(len(ends) + 1)),
-        "line": {"shape": "hv", "color": "#0072B2"},
-    }
-
-
-def _even_pace(run: RunRecord, problems: Sequence[ProblemRecord]) -> list[Figure]:
-    limits = _run_limits(run)
-    if not limits or not problems:
-        return []
-    line = {"dash": "dot", "color": "#e00000"}
-    xs, ys = [0.0, limits[0]], [0, len(problems)]
-    return [{"type": "scatter", "mode": "lines", "name": "even pace", "yaxis": "y2", "x": xs, "y": ys, "line": line}]
+def _decided_at(problem: ProblemRecord) -> float | None:
+    prediction = problem.prediction
+    if prediction is None or prediction.started is None:
+        return None
+    return round(prediction.started + problem.offset + prediction.seconds, 3)
 
 
 def _run_limits(run: RunRecord) -> list[float]:
@@ -205,22 +116,6 @@ def _run_limits(run: RunRecord) -> list[float]:
         if isinstance(seconds, int | float):
             limits.append(offset + seconds)
     return limits
-
-
-def _vertical(at: float) -> Mapping[str, Any]:
-    return {
-        "type": "line",
-        "x0": at,
-        "x1": at,
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-        "line": {"color": "#e00000", "width": 2, "dash": "dot"},
-    }
-
-
-def _slot(row: int, index: int, slots: int) -> float:
-    return round(row - _BAND / 2 + _BAND * (index + 0.5) / slots, 4)
 
 
 def _histogram(name: str, values: Sequence[float | None], outcomes: Sequence[str]) -> Figure:

@@ -39,6 +39,7 @@ class _RunView:
     problems: list[dict[str, Any]]
     losses: list[tuple[str, str, list[Loss]]]
     judged: dict[str, bool]
+    timeline: Figure
     figures: dict[str, Figure]
     config: list[tuple[str, str]]
 
@@ -82,7 +83,7 @@ def write_report(journals: Sequence[Path], output: Path, reference: Path | None 
         runs=views,
         comparisons=list(_comparisons(views)),
         matrix=_matrix(views),
-        data=_script_json({"runs": [{"name": v.name, "problems": v.problems, "figures": v.figures} for v in views]}),
+        data=_script_json({"runs": [_for_scripts(view) for view in views]}),
         blocks=_blocks(runs, texts),
         nonce=_nonce(views),
         **assets,
@@ -90,6 +91,10 @@ def write_report(journals: Sequence[Path], output: Path, reference: Path | None 
     with output.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(page)
     return [f"{view.name}: {note}" for view in views for note in view.notes]
+
+
+def _for_scripts(view: _RunView) -> dict[str, Any]:
+    return {"problems": view.problems, "timeline": view.timeline, "figures": view.figures}
 
 
 def _template() -> Any:
@@ -112,7 +117,7 @@ def _template() -> Any:
 def _assets() -> dict[str, str]:
     """Style and scripts of the page; plotly and KaTeX come from the packages that carry them."""
     folder = resources.files("solver.report") / "assets"
-    scripts = ("transcript.js", "charts.js", "report.js")
+    scripts = ("transcript.js", "timeline.js", "charts.js", "report.js")
     try:
         plotly = (resources.files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     except (ImportError, OSError):
@@ -185,8 +190,7 @@ def _view(number: int, run: RunRecord) -> _RunView:
     by_cause = [
         (cause, why, [loss for loss in losses.values() if loss.cause == cause]) for cause, why in CAUSES.items()
     ]
-    figures = {f"timeline-{number}": timeline(run)} if run.problems else {}
-    figures |= {f"{name.replace(' ', '-')}-{number}": figure for name, figure in distributions(run)}
+    figures = {f"{name.replace(' ', '-')}-{number}": figure for name, figure in distributions(run)}
     return _RunView(
         name=visible(run.name),
         notes=run.notes,
@@ -194,6 +198,7 @@ def _view(number: int, run: RunRecord) -> _RunView:
         problems=problems,
         losses=[group for group in by_cause if group[2]],
         judged={p.id: p.is_right for p in run.problems.values() if p.is_right is not None},
+        timeline=timeline(run),
         figures=figures,
         config=sorted(_flat(run.headers[0]) if run.headers else []),
     )

@@ -1,41 +1,33 @@
 "use strict";
-// Figures come as data from Python; here they get the page's colours and are drawn when they come into view.
-
-const DATA = JSON.parse(document.getElementById("data").textContent);
+// The distributions: figures come as data from Python, get the page's colours here and are drawn by plotly, which is
+// unpacked only once one of them comes near the screen.
 
 function themed(layout) {
   const style = getComputedStyle(document.documentElement);
   const ink = style.getPropertyValue("--ink"), line = style.getPropertyValue("--line");
   const axis = (own) => ({ gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, ...own });
-  const axes = Object.fromEntries(Object.keys(layout).filter((k) => /^[xy]axis/.test(k)).map((k) => [k, axis(layout[k])]));
-  return { ...layout, ...axes, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 }, margin: { l: 50, r: 12, t: 36, b: 40 }, hoverlabel: { align: "left" } };
+  return { ...layout, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis), paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 12 }, margin: { l: 50, r: 12, t: 36, b: 40 } };
 }
 
 async function drawChart(holder) {
-  const { figures } = DATA.runs[holder.dataset.run];
-  const figure = figures[holder.dataset.figure];
+  const figure = DATA.runs[holder.dataset.run].figures[holder.dataset.figure];
   await loadScript("plotly");
-  const isNarrow = holder.clientWidth < 600;
-  const layout = themed(figure.layout);
-  if (isNarrow) layout.showlegend = holder.dataset.figure.startsWith("timeline") ? false : layout.showlegend;
-  const dark = document.documentElement.dataset.theme === "dark";
-  const data = figure.data.map((trace) => (dark && trace.name === "code call" ? { ...trace, line: { ...trace.line, color: "#ffffff" } } : trace));
-  await Plotly.react(holder, data, layout, { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["sendDataToCloud", "select2d", "lasso2d"] });
-  if (!holder.dataset.drawn) {
-    holder.on("plotly_click", ({ points }) => points[0].customdata && openAttempt(Number(holder.dataset.run), ...points[0].customdata));
-    holder.dataset.drawn = "true";
-  }
+  await Plotly.react(holder, figure.data, themed(figure.layout), { responsive: true, displaylogo: false, showSendToCloud: false, modeBarButtonsToRemove: ["sendDataToCloud", "select2d", "lasso2d"] });
+  holder.dataset.drawn = "true";
 }
 
 const inView = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
-    if (isIntersecting) { inView.unobserve(target); drawChart(target); }
+    if (!isIntersecting) continue;
+    inView.unobserve(target);
+    if (target.classList.contains("plotly-chart")) drawChart(target);
+    else target.timeline = new Timeline(target);
   }
-}, { rootMargin: "200px" });
+}, { rootMargin: "100px" });
 
-// One chart after another comes into view only once the page has been painted.
-requestAnimationFrame(() => setTimeout(() => document.querySelectorAll(".chart").forEach((chart) => inView.observe(chart))));
+document.querySelectorAll(".chart").forEach((chart) => inView.observe(chart));
+addEventListener("resize", () => document.querySelectorAll(".chart[data-drawn]").forEach((chart) => chart.clientWidth && chart.timeline?.draw()));
 
 function redrawCharts() {
-  document.querySelectorAll(".chart[data-drawn]").forEach((holder) => drawChart(holder));
+  document.querySelectorAll(".plotly-chart[data-drawn]").forEach((holder) => drawChart(holder));
 }

@@ -1,4 +1,6 @@
 "use strict";
+const DATA = JSON.parse(document.getElementById("data").textContent);
+
 // From a compressed block to nodes. Model text only ever becomes text nodes; KaTeX builds MathML nodes and trusts nothing.
 
 async function unpack(id) {
