@@ -30,6 +30,8 @@ _UNSAFE = "Run the model's Python even where it cannot be confined."
 class EngineChoice(StrEnum):
     AUTO = "auto"
     VLLM = "vllm"
+    TENSORRT_LLM = "tensorrt-llm"
+    OPENAI = "openai"
     TRANSFORMERS = "transformers"
     SCRIPTED = "scripted"
 
@@ -41,7 +43,7 @@ def solve(
         "submission.csv"
     ),
     preset: Annotated[
-        str | None, typer.Option(help="A shipped configuration: miniature, or openmath with --model.")
+        str | None, typer.Option(help="A shipped configuration: miniature, or auto with --model.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
     model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
@@ -84,7 +86,7 @@ def solve(
     if preset is None and engine is EngineChoice.SCRIPTED:
         preset = "scripted"  # the miniature's limits count tokens of a real tokenizer
     if preset is None and config is None and model is not None:
-        preset = "openmath"  # the miniature's limits would cut a real model short
+        preset = "auto"  # the miniature's limits would cut a real model short
     flags: dict[str, Any] = {
         "engine.model": model,
         "engine.name": engine and engine.value,

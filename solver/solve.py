@@ -108,7 +108,7 @@ class Solver:
         attempts = self.attempts.get(problem.id, [])
         total = self._config.attempts.num_attempts
         candidates = tally(attempts)
-        decided = decision(candidates, total - len(attempts), total, self._config.consensus)
+        decided = decision(candidates, decided=is_decided(attempts, candidates, total, self._config.consensus))
         answer, decided_by = decided or (self._tools.competition.fallback, "fallback")
         return Prediction(
             problem_id=problem.id,
@@ -128,10 +128,11 @@ class Solver:
 
     def _is_decided(self, problem: Problem, attempts: Sequence[Attempt], budget: ProblemBudget) -> bool:
         candidates = tally(attempts)
+        running: list[int] = []
         if (status := self._status.in_flight.get(problem.id)) is not None:
             status.candidates = candidates
-        pending = budget.max_attempts - len(attempts)
-        return is_decided(candidates, pending, budget.max_attempts, self._config.consensus)
+            running = [attempt.num_tokens for attempt in status.attempts.values() if not attempt.finished]
+        return is_decided(attempts, candidates, budget.max_attempts, self._config.consensus, running)
 
     def _result(self, task: asyncio.Task[Attempt], run: AttemptRun) -> Attempt:
         error = task.exception()

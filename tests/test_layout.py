@@ -7,29 +7,32 @@ import solver
 
 PACKAGE = Path(solver.__file__).parent
 WRAPPED = {
-    "torch": {"engine/transformers.py", "model.py"},
-    "transformers": {"engine/transformers.py", "model.py"},
-    "vllm": {"engine/vllm.py"},
+    "torch": {"engine/transformers.py", "engine/batch.py", "engine/sampling.py", "model.py"},
+    "transformers": {"engine/transformers.py", "engine/batch.py", "model.py"},
+    "vllm": {"engine/vllm.py", "engine/vllm_options.py"},
+    "tensorrt_llm": {"engine/tensorrt_llm.py"},
+    "aiohttp": {"engine/openai.py", "engine/server.py"},
     "polars": {"problem.py"},
     "rich": {"progress.py", "show.py"},
     "typer": {"cli.py"},
-    "jinja2": {"report/page.py"},
     "plotly": {"report/page.py"},
     "tokenizers": {"chat/tokenizer.py", "model.py"},
+    "jinja2": {"chat/template.py", "report/page.py"},
 }
 # Each may import what stands further down, and what stands beside it in the same entry.
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"run", "show"},
+    {"run", "service", "show"},
     {"report"},
-    {"solve", "progress"},
+    {"solve", "progress", "machinery"},
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},
     {"chat", "sandbox"},
+    {"stop_rules"},
     {"answer", "budget", "problem", "status"},
     {"config"},
-    {"competition"},
+    {"competition", "expression"},
     {"types", "errors", "solver"},
 ]
 
