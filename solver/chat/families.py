@@ -15,9 +15,12 @@ from solver.types import Effort, Mode
 
 CodeStyle = Literal["inline", "hermes", "hermes-qwq", "toolcall", "toolcall-tool", "xml", "harmony"]
 """How Python is called. inline: raw code between two texts of the assistant's turn, the result in the same turn.
-hermes, hermes-qwq: JSON in `<tool_call>`. toolcall: a JSON list in `<TOOLCALL>`, its results in a user turn; toolcall-tool: in a turn
-of the role `tool`. xml: function and parameter tags in `<tool_call>`. harmony: a message to the recipient `python`."""
+hermes, hermes-qwq: JSON in `<tool_call>`. toolcall: a JSON list in `<TOOLCALL>`, its results in a user turn;
+toolcall-tool: in a turn of the role `tool`. xml: function and parameter tags in `<tool_call>`. harmony: a message to
+the recipient `python`."""
 
+AUTO = "auto"
+"""`chat.family`: the one recognised in the model's folder."""
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 
@@ -286,7 +289,7 @@ _FAMILIES = (
         context=131_072,
         max_tokens=120_000,
         licence="Apache-2.0",
-        source="openai/harmony (the tests compare with its library, token for token); NVIDIA/NeMo-Skills, gpt-oss-python",
+        source="openai/harmony (the tests compare with its library, token for token); NVIDIA/NeMo-Skills, gpt-oss",
         notes="Effort is `Reasoning: low/medium/high`; Python is its built-in tool, called in the analysis channel.",
     ),
     Family(

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from solver.chat.families import FAMILIES, find_family
+from solver.chat.families import AUTO, FAMILIES, find_family
 from solver.errors import ModelError
 
-AUTO = "auto"
 _OPENED_THINKING = re.compile(r"assistant(?:\\n|\n)<think>")
 
 
