@@ -130,6 +130,47 @@ def score(
 
 
 @app.command()
+def report(
+    journals: Annotated[list[Path], typer.Argument(help="Journals of one run, or of several to compare.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the page goes.")] = Path("run.html"),
+    reference: Annotated[
+        Path | None, typer.Option(help="Problems with their right answers, where the journal does not tell them.")
+    ] = None,
+) -> None:
+    """Write what a run did as one HTML page that opens from disk.
+
+    Example: python -m solver report submission.journal.jsonl -o run.html
+    """
+    from solver.report import write_report
+
+    for note in write_report(journals, output, reference):
+        print(f"warning: {note}", file=sys.stderr)
+    print(f"wrote {output}")
+
+
+@app.command()
+def show(
+    journal: Annotated[Path, typer.Argument(help="The journal of a run.")],
+    problem: Annotated[str | None, typer.Argument(help="A problem's id: its attempts are listed.")] = None,
+    attempt: Annotated[int | None, typer.Argument(help="An attempt's number: its transcript is shown.")] = None,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Only problems answered wrongly.")] = False,
+    undecided: Annotated[
+        bool, typer.Option("--undecided", help="Only problems that no stopping rule decided.")
+    ] = False,
+    search: Annotated[str | None, typer.Option(help="List the attempts whose text holds this.")] = None,
+) -> None:
+    """Read a journal in the terminal: its problems, a problem's attempts, or one transcript.
+
+    Examples: python -m solver show submission.journal.jsonl --wrong,
+    python -m solver show submission.journal.jsonl farmyard 3
+    """
+    from solver.show import ShowOptions, show
+
+    for note in show(ShowOptions(journal, problem, attempt, wrong, undecided, search)):
+        print(f"warning: {note}", file=sys.stderr)
+
+
+@app.command()
 def python(
     code: Annotated[str | None, typer.Option("-c", help="Run this block and leave.")] = None,
     settings: Annotated[
