@@ -3,22 +3,26 @@
 An unknown name is an error that tells the nearest valid one; nothing is ignored in silence.
 """
 
+import copy
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from solver.competition import find_competition
 from solver.errors import UsageError, nearest
+from solver.types import Effort, Mode
 
 EngineName = Literal["auto", "vllm", "tensorrt-llm", "transformers", "openai", "scripted"]
 DEFAULT_PRESET = "miniature"
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
+_KIND = re.compile(r"(?P<count>[1-9]\d{0,3}) +(?P<mode>cot|tir)(?: +(?P<effort>low|medium|high))?")
 
 
 def parse_duration(text: str) -> float:
@@ -123,15 +127,19 @@ class EngineConfig(Section):
 
 
 class ChatConfig(Section):
-    format: Literal["openmath"] = "openmath"
-    """The model family's way to write prompts and code calls."""
+    family: str = "auto"
+    """The model family (docs/families.md), and with it the way to write prompts and code calls; auto: as recognised in
+    the model's folder."""
+    effort: Effort | None = None
+    """How much to reason, where the family can be told; None: the family's default."""
     system_prompt: str | None = None
-    cot_prompt: str = "openmath-cot"
-    tir_prompt: str = "openmath-tir"
-    """Names of files in `solver/prompts/`, or paths."""
+    """In place of the family's own."""
+    cot_prompt: str | None = None
+    tir_prompt: str | None = None
+    """Names of files in `solver/prompts/`, or paths; None: the family's own."""
     max_code_calls: int = Field(8, ge=0)
-    remaining_calls_text: bool = True
-    """Tell the model after each code result how many calls are left."""
+    remaining_calls_text: bool | None = None
+    """Tell the model after each code result how many calls are left; None: as the family was trained."""
 
 
 class SamplingConfig(Section):
@@ -145,24 +153,125 @@ class SamplingConfig(Section):
     equal votes. None: no log-probabilities are asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptKind:
+    """One kind of attempts of a mix."""
+
+    count: int
+    mode: Mode
+    effort: Effort | None
+
+
+def parse_kind(text: str) -> AttemptKind:
+    """ "8 tir high" -> 8 attempts with Python at high effort. ValueError otherwise."""
+    match = _KIND.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is no kind of attempts: write it like '7 cot' or '8 tir high'")
+    effort = cast("Effort | None", match["effort"])
+    return AttemptKind(int(match["count"]), cast("Mode", match["mode"]), effort)
+
+
 class AttemptsConfig(Section):
     num_attempts: int = Field(8, ge=1)
     tir_share: float = Field(1.0, ge=0, le=1)
     """The share of attempts that may run Python; the others reason in text alone."""
+    mix: tuple[str, ...] = ()
+    """In place of the share: kinds of attempts such as "7 cot" and "8 tir high" (how many, mode, effort), spread
+    evenly over a problem's attempts and repeated where there are more of them."""
+    thinking_tokens: int | None = Field(None, ge=1)
+    """Tokens after which thinking is closed and the answer written, in families made for it (docs/families.md)."""
     max_tokens: int = Field(16_384, ge=1)
     """Tokens of one attempt, code output included."""
+    max_turn_tokens: int | None = Field(None, ge=1)
+    """Tokens of one turn, between two code calls; an attempt that needs more ends. None: as many as the attempt has."""
+    loop_repeats: int = Field(20, ge=0)
+    """End an attempt when 30 tokens have been repeated so often; 0: never."""
+    duplicate_prefix: int = Field(256, ge=0)
+    """Attempts that begin with the same so many tokens count as one vote, the engine having ignored their seeds.
+    0: never. At temperature 0 attempts are meant to be equal, and each counts."""
     stop_at_answer: bool = True
     """End an attempt at its first complete boxed answer outside its thinking."""
     force_seconds: float = Field(5.0, ge=0)
     """Kept back from a problem's time (never more than a fifth of it) for attempts that have no answer: the start of a
     box is put into their mouths. Forced answers vote only where no attempt finished with an answer. 0: never."""
 
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _one_kind(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("mix")
+    @classmethod
+    def _check_mix(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in value:
+            parse_kind(kind)
+        return value
+
+    @property
+    def kinds(self) -> tuple[AttemptKind, ...]:
+        return tuple(map(parse_kind, self.mix))
+
+
+RuleName = Literal["forecast", "quorum", "margin", "uncatchable", "adaptive-consistency", "esc", "short-m", "all"]
+_RULE_OF = {
+    "risk": "forecast",
+    "prior": "forecast",
+    "min_votes": "forecast",
+    "straggler_ratio": "forecast",
+    "straggler_weight": "forecast",
+    "quorum": "quorum",
+    "margin": "margin",
+    "min_finished": "margin",
+    "posterior": "adaptive-consistency",
+    "window": "esc",
+    "first": "short-m",
+}
+
 
 class ConsensusConfig(Section):
-    quorum: int | None = Field(4, ge=1)
-    """Equal answers that decide a problem (never more than there are attempts); None: no quorum."""
+    """When a problem is decided; `solver.stop_rules` explains the rules. A setting that belongs to one rule chooses it
+    where no rule is named. The defaults of `forecast` are fitted on recorded attempts by `solver tune`."""
+
+    rule: RuleName = "forecast"
     uncatchable: bool = True
-    """Stop when the attempts still running cannot change the winner."""
+    """Under any rule: stop when the attempts still running cannot change the winner."""
+    risk: float = Field(0.12, ge=0, lt=1)
+    """forecast: the chance that the pending attempts would have changed the winner."""
+    prior: float = Field(0.7, gt=0)
+    """forecast: what the leader, the runner-up and everything else each start with, in votes."""
+    min_votes: int = Field(2, ge=1)
+    straggler_ratio: float = Field(1.75, gt=0)
+    """forecast: an attempt with this many times the tokens that finished ones took is a straggler, ..."""
+    straggler_weight: float = Field(0.5, ge=0, le=1)
+    """... and so many of them are expected to vote as the others did."""
+    quorum: int | None = Field(None, ge=1)
+    """None: 4, or as many as there are attempts."""
+    margin: int = Field(2, ge=1)
+    min_finished: int = Field(3, ge=1)
+    """margin: not before so many have finished."""
+    posterior: float = Field(0.95, gt=0.5, lt=1)
+    """adaptive-consistency."""
+    window: int = Field(5, ge=2)
+    """esc."""
+    first: int = Field(3, ge=1)
+    """short-m."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule_that_is_meant(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        meant = {_RULE_OF[name] for name, value in data.items() if name in _RULE_OF and value is not None}
+        if "rule" not in data and len(meant) == 1:
+            return {**data, "rule": meant.pop()}
+        return data
+
+    @model_validator(mode="after")
+    def _only_settings_of_the_rule(self) -> Self:
+        for name, rule in _RULE_OF.items():
+            if rule != self.rule and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} belongs to the rule '{rule}', and the rule is '{self.rule}'")
+        return self
 
 
 class BudgetConfig(Section):
@@ -247,6 +356,17 @@ class SolverConfig(Section):
             raise ValueError("must be 1 or more, or auto")
         return value
 
+    @model_validator(mode="after")
+    def _a_rule_that_can_be_met(self) -> Self:
+        needed = {"quorum": self.consensus.quorum or 1, "esc": self.consensus.window, "short-m": self.consensus.first}
+        if needed.get(self.consensus.rule, 0) > self.attempts.num_attempts:
+            name = {"quorum": "quorum", "esc": "window", "short-m": "first"}[self.consensus.rule]
+            raise ValueError(
+                f"consensus.{name} {needed[self.consensus.rule]} is above attempts.num_attempts "
+                f"{self.attempts.num_attempts}: it could never be met"
+            )
+        return self
+
     @property
     def lanes(self) -> int:
         """Problems solved at the same time."""
@@ -264,17 +384,22 @@ def load_config(
     file: Path | None = None,
     settings: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
+    *,
+    tree: Mapping[str, Any] | None = None,
 ) -> SolverConfig:
-    """The resolved configuration: the preset or file, then `settings` ("a.b=c"), then `flags` ({"a.b": value}).
+    """The resolved configuration: the preset, file or `tree`, then `settings` ("a.b=c"), then `flags` ({"a.b": value}).
 
     Raises:
         UsageError: an unknown preset, setting or value, in one line.
     """
-    tree = _read_toml(file) if file is not None else _read_preset(preset or DEFAULT_PRESET)
+    if tree is not None:
+        values = copy.deepcopy(dict(tree))
+    else:
+        values = _read_toml(file) if file is not None else _read_preset(preset or DEFAULT_PRESET)
     for key, value in (*map(_parse_setting, settings), *(flags or {}).items()):
-        _put(tree, key, value)
+        _put(values, key, value)
     try:
-        return SolverConfig.model_validate(tree)
+        return SolverConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
 

@@ -20,26 +20,23 @@ from time import monotonic
 from typing import Any, Literal
 
 from solver import __version__
-from solver.attempt import Tools
-from solver.chat import build_chat, load_tokenizer
-from solver.chat.tokenizer import ByteTokenizer
+from solver.chat.families import AUTO, find_family
 from solver.competition import find_competition
 from solver.config import SolverConfig
 from solver.consensus import tally
-from solver.engine import Engine, build_engine, engine_name, require_engine
+from solver.engine import require_engine
 from solver.errors import InterruptedRunError, JournalError, SolverError, UsageError
 from solver.journal import History, Journal, read_journal, set_aside, text_hash
-from solver.model import check_model, find_model
+from solver.machinery import Machinery
+from solver.model import check_model
 from solver.problem import check_writable, read_problems, write_answers, write_atomically
 from solver.progress import show_progress
-from solver.sandbox import SandboxPool
 from solver.solve import Solver
 from solver.status import RunStatus
 from solver.summary import summarize
-from solver.types import Attempt, Deadline, EngineInfo, FallbackReason, Prediction, Problem
+from solver.types import Attempt, Deadline, FallbackReason, Prediction, Problem
 
 _GUARD_SHARE = 0.2  # of the reserve: so long before the limit, what still runs is left behind and answers are written
-_CLOSE_SECONDS = 6.0
 
 Ended = Literal["done", "time limit", "interrupted", "error"]
 
@@ -114,14 +111,13 @@ class _Run:
         require_engine(config.engine)
         if config.engine.model is not None:
             check_model(config.engine.model)
-        self._engine: Engine | None = None
-        self._sandbox = SandboxPool(config.sandbox)
-        self._notes: list[str] = []
+        if config.chat.family != AUTO:
+            find_family(config.chat.family)
+        self._machinery = Machinery(config, self._start)
         self._history = self._read_history()
         self._status = self._first_status()
         self._journal: Journal | None = None
         self._solver: Solver | None = None
-        self._info: EngineInfo | None = None
         self._signal = 0
         self._error: SolverError | None = None
         self._bug: BaseException | None = None
@@ -130,9 +126,10 @@ class _Run:
     def run(self) -> RunResult:
         with contextlib.ExitStack() as files:
             is_stuck = _run_to_end(self._guarded(files))
-            if self._info is None and (error := self._error or self._bug) is not None:
+            is_up = self._machinery.info is not None
+            if not is_up and (error := self._error or self._bug) is not None:
                 raise error  # the engine did not start: nothing was solved, and nothing is written over
-            if self._signal and self._info is None and not self._has_results() and self._options.output.exists():
+            if self._signal and not is_up and not self._has_results() and self._options.output.exists():
                 raise InterruptedRunError(self._signal)  # fallbacks alone must not replace an earlier run's answers
             result = self._finish(self._journal or self._open_journal(files), is_stuck)
         if self._bug is not None:
@@ -162,7 +159,9 @@ class _Run:
         deadline = self._status.deadline
         try:
             async with asyncio.timeout_at(None if math.isinf(deadline.at) else deadline.at):
-                tools = await self._start_engine()
+                tools = await self._machinery.start(self._status.enter, self._status.note)
+            self._config = tools.config
+            self._note_changed_settings()
             self._journal = self._open_journal(files)
             self._status.enter("solving")
             self._status.solving_since = monotonic()
@@ -174,38 +173,7 @@ class _Run:
             self._out_of_time = True
         finally:
             self._status.enter("closing the engine")
-            if self._engine is not None:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_CLOSE_SECONDS):
-                        await self._engine.close()
-            await self._sandbox.close()
-
-    async def _start_engine(self) -> Tools:
-        config, name = self._config, engine_name(self._config.engine)
-        self._status.enter("starting the sandbox")  # before the engine: its threads and its GPU must not be forked
-        await self._sandbox.start()
-        folder = None
-        if name != "scripted":
-            self._status.enter("finding the model (the embedded one is converted once, in about a minute)")
-            folder = await find_model(config.engine.model)
-        tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
-        chat = build_chat(config.chat, tokenizer)
-        self._status.enter(f"starting {name}")
-        self._engine = build_engine(config.engine, folder)
-        self._info = await self._engine.start()
-        for note in self._info.notes:
-            self._status.note(note)
-        return Tools(
-            config=config,
-            competition=self._competition,
-            engine=self._engine,
-            tokenizer=tokenizer,
-            chat=chat,
-            sandbox=self._sandbox,
-            max_model_len=self._info.max_model_len,
-            process_start=self._start,
-            turnstile=getattr(self._engine, "turnstile", None) or contextlib.nullcontext(),
-        )
+            await self._machinery.close()
 
     def _finish(self, journal: Journal, is_stuck: bool) -> RunResult:
         decided = {prediction.problem_id: prediction for prediction in self._status.predictions}
@@ -225,7 +193,7 @@ class _Run:
             ended=self._ended,
             seconds=now - self._start,
             solving_seconds=0.0 if since is None else (until or now) - since,
-            engine=self._info,
+            engine=self._machinery.info,
         )
         summary["journal_failure"] = journal.failure
         journal.write_end(summary=summary)
@@ -278,8 +246,6 @@ class _Run:
                 status.predictions.append(replace(prediction, correct=correct))
         if self._options.resume:
             status.note(f"resuming: {len(status.predictions)} of {len(self._problems)} problems were decided before")
-        for note in self._notes:
-            status.note(note)
         return status
 
     def _read_history(self) -> History:
@@ -290,9 +256,12 @@ class _Run:
         for problem in self._problems:
             if history.text_hashes.get(problem.id, text_hash(problem)) != text_hash(problem):
                 raise JournalError(f"cannot resume {path}: problem '{problem.id}' had another text in that run")
-        changed = _changed_settings(history.headers[-1]["config"], self._config) if history.headers else []
-        self._notes += [f"other settings than in the run to be resumed: {', '.join(changed)}"] if changed else []
         return history
+
+    def _note_changed_settings(self) -> None:
+        changed = _changed_settings(self._history.headers[-1]["config"], self._config) if self._history.headers else []
+        if changed:
+            self._status.note(f"other settings than in the run to be resumed: {', '.join(changed)}")
 
     def _earlier_attempts(self) -> dict[str, list[Attempt]]:
         return {problem.id: self._history.record(problem.id).finished_attempts() for problem in self._problems}
@@ -333,8 +302,8 @@ class _Run:
             "problems": str(self._options.problems),
             "num_problems": len(self._problems),
             "resumed": self._options.resume,
-            "engine": asdict(self._info) if self._info else None,
-            "sandbox": self._sandbox.report.as_record() if self._sandbox.report else None,
+            "engine": asdict(self._machinery.info) if self._machinery.info else None,
+            "sandbox": self._machinery.sandbox.report.as_record() if self._machinery.sandbox.report else None,
             "versions": _versions(),
             "hardware": _hardware(),
         }

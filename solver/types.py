@@ -12,10 +12,14 @@ from typing import Literal
 Mode = Literal["cot", "tir"]
 """How an attempt works: chain of thought alone, or tool-integrated reasoning (the model may run Python)."""
 
-StopReason = Literal["answered", "ended", "max_tokens", "deadline", "cancelled", "error"]
+Effort = Literal["low", "medium", "high"]
+"""How much an attempt reasons, where its model family can be told; a family that can only stop thinking does so at
+`low`."""
+
+StopReason = Literal["answered", "ended", "max_tokens", "loop", "deadline", "cancelled", "error"]
 """Why an attempt ended. answered: a boxed answer. ended: the model closed its turn without one. max_tokens: its own
-token limit or the context. deadline: the problem's time. cancelled: the problem was decided without it, or the run was
-interrupted. error: the engine failed."""
+token limit or the context. loop: it wrote the same over and over. deadline: the problem's time. cancelled: the problem
+was decided without it, or the run was interrupted. error: the engine failed."""
 
 DecidedBy = Literal["consensus", "majority", "genselect", "fallback"]
 """consensus: a stopping rule fired. majority: the most votes when attempts or time ran out. genselect: the model chose.
@@ -109,6 +113,8 @@ class ExecutionResult:
     output: str
     seconds: float
     state_kept: bool = True
+    started: float | None = None
+    """Seconds since the start of the process; None outside a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +138,16 @@ class Attempt:
     mean_entropy: float | None = None
     forced: bool = False
     """The answer was not the model's own decision: it was made to box one when it had ended or run out of time."""
+    effort: Effort | None = None
+    """As configured; None: the family's default."""
     turn_seeds: tuple[int, ...] = ()
     """The seed of each turn; the first is `seed`."""
     error: str | None = None
+    confirmed: bool = False
+    """The answer stands in the last output of its code."""
+    fingerprint: str | None = None
+    """A hash of how its tokens begin; None where they are too few to tell. Two attempts with the same one are the
+    engine's fault: it sampled under another seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +159,12 @@ class Candidate:
     attempts: tuple[int, ...]
     forced: bool = False
     """Its votes are forced answers; there were no others."""
+    confirmed: int = 0
+    """Votes whose answer executed code had printed."""
+    forced_votes: int = 0
+    """Forced answers that agree. They do not count as votes; they break a tie."""
+    mean_entropy: float | None = None
+    """Of its attempts' tokens, in nats; None where the engine gave no log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +180,12 @@ class Prediction:
     num_tokens: int = 0
     correct: bool | None = None
     """None where the reference answer is not known."""
+    confidence: float | None = None
+    """How likely a vote of this shape is right (`solver.confidence`); None where nobody voted."""
+    started: float | None = None
+    """When work on it began, since the start of the process; None where none did."""
+    budget_seconds: float | None = None
+    """What it was given; None: no limit."""
 
     @property
     def is_final(self) -> bool:
