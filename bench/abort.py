@@ -54,7 +54,7 @@ async def _round(setting: Running, attempts: int) -> dict[str, float]:
         task.cancel()
     await asyncio.wait(tasks)
     let_go = time.perf_counter() - decided
-    while not await setting.is_idle():
+    while not await setting.is_idle():  # noqa: ASYNC110  it is in another process
         await asyncio.sleep(0.001)
     return {"step": statistics.median(gaps), "let go": let_go, "idle": time.perf_counter() - decided}
 

@@ -56,7 +56,7 @@ async def measure(name: str, num_problems: int, attempts: int, num_tokens: int, 
         for way, runs in found.items()
     ]
     ratios = [one / auto for (one, _), (auto, _) in zip(found["one by one"], found["auto"], strict=True)]
-    return f"""{name}, {num_problems} problems, {attempts} attempts of at most {num_tokens} tokens, {slots} slots, {rounds} round(s).
+    return f"""{name}, {num_problems} problems, {attempts} attempts of at most {num_tokens} tokens, {slots} slots.
 
 {table(("", "problems in flight", "wall s, median", "tokens/s"), rows)}
 - **one by one takes {statistics.median(ratios):.2f} times as long** (median of {rounds})

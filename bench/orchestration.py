@@ -1,4 +1,4 @@
-"""What the solver's event loop spends on one token, and what share of an engine's time that is; goal: 3 % at 64 attempts.
+"""What the solver's event loop spends on one token, and the share of an engine's time; goal: 3 % at 64 attempts.
 
 An engine that costs nothing plays 64 attempts, a token at a time, as fast as the loop turns: once to a reader that
 throws the tokens away, once to `Solver.solve` with the embedded model's tokenizer. The difference in CPU time, over the

@@ -127,7 +127,7 @@ def main(arguments: Sequence[str]) -> None:
             speeds = _in_own_process(name, attempts, given.tokens, given.rounds)
             rows += [(name, attempts, side, *_spread(values)) for side, values in speeds.items()]
             ratios.append((name, attempts, *(_ratio(speeds, side) for side in ("engine", "solver", "solver, code"))))
-    body = f"""Attempts of {given.tokens} tokens at one problem, sampling of the miniature preset, {given.rounds} rounds.
+    body = f"""Attempts of {given.tokens} tokens at one problem, the miniature preset's sampling, {given.rounds} rounds.
 
 Over flat out, median of the rounds (lowest, highest); goals: engine 0.9 (transformers), solver 0.97, with code 0.90.
 

@@ -5,7 +5,11 @@
 # Made by `python -m submission bundle` of olympiad-solver. Do not edit: change the preset and make it again.
 
 # %% install
-import os, subprocess, sys, tarfile, tempfile
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 inputs = Path(os.environ.get("OLYMPIAD_KAGGLE", "/kaggle"), "input")
