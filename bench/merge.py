@@ -70,17 +70,7 @@ def main(arguments: Sequence[str]) -> None:
             make(folder)
             rows += measure(name, folder)
             shutil.rmtree(folder)
-    header = (
-        "merge",
-        "disk alone s",
-        "wall s",
-        "x disk",
-        "CPU s",
-        "peak GB",
-        "without mapped files GB",
-        "goal GB",
-        "wrong",
-    )
+    header = ("merge", "disk alone s", "wall s", "x disk", "CPU s", "peak GB", "without mapped files GB", "goal GB", "wrong")
     write_report("merge", _EXPLANATION + table(header, rows), [a for a in arguments if a == "--small"])
 
 
@@ -112,14 +102,9 @@ def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "merge run", [sys.executable, "-m", "merge", "run", "recipe.yml", "out", "--quick"]
     recipe = load_recipe(folder / "recipe.yml")
     parents = find_parents(recipe, folder)
-    (folder / "config.yml").write_text(
-        mergekit_config(recipe, parents, {p.reference: p.reference for p in parents}), "utf-8"
-    )
+    (folder / "config.yml").write_text(mergekit_config(recipe, parents, {p.reference: p.reference for p in parents}), "utf-8")
     script = "from mergekit.scripts.run_yaml import main; main()"
-    yield (
-        "mergekit alone",
-        [sys.executable, "-c", script, "config.yml", "out", "--lazy-unpickle", "--no-copy-tokenizer"],
-    )
+    yield "mergekit alone", [sys.executable, "-c", script, "config.yml", "out", "--lazy-unpickle", "--no-copy-tokenizer"]
 
 
 def _row(name: str, disk: float, cost: Cost, parent: Checkpoint, wrong: str) -> list[str]:

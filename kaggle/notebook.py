@@ -5,11 +5,7 @@
 # Made by `python -m submission bundle` of olympiad-solver. Do not edit: change the preset and make it again.
 
 # %% install
-import os
-import subprocess
-import sys
-import tarfile
-import tempfile
+import os, subprocess, sys, tarfile, tempfile
 from pathlib import Path
 
 inputs = Path(os.environ.get("OLYMPIAD_KAGGLE", "/kaggle"), "input")

@@ -105,6 +105,4 @@ def check_adapter(adapter: Adapter, base: Checkpoint) -> None:
         if info is None:
             raise CheckpointError(f"adapter {adapter.folder} changes {name}, which {base.folder} lacks: another base")
         if info.shape != shape:
-            raise CheckpointError(
-                f"adapter {adapter.folder} has {shape} for {name}, its base {info.shape}: another base"
-            )
+            raise CheckpointError(f"adapter {adapter.folder} has {shape} for {name}, its base {info.shape}: another base")

@@ -62,15 +62,7 @@ class TensorInfo:
 
     def raw(self) -> NDArray[Any]:
         """The stored elements, mapped and flat; floats of 16 and 8 bits as unsigned integers of that width."""
-        kinds = {
-            "F64": "<f8",
-            "F32": "<f4",
-            "F16": "<f2",
-            "BF16": "<u2",
-            "F8_E4M3": "u1",
-            "F8_E5M2": "u1",
-            "BOOL": "u1",
-        }
+        kinds = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1", "BOOL": "u1"}
         kind = kinds.get(self.dtype, f"<{self.dtype[0].lower()}{ITEM_BYTES[self.dtype]}")
         if self.num_elements == 0:
             return np.zeros(0, dtype=kind)

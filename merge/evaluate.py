@@ -167,3 +167,5 @@ def bootstrap(values: Rows) -> tuple[float, float]:
     means = values[generator.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+

@@ -112,9 +112,7 @@ def check_parents(recipe: Recipe, parents: Sequence[Parent]) -> list[str]:
     first, notes = parents[0].base, []
     for parent in parents:
         if parent.base.is_quantized:
-            raise CheckpointError(
-                f"{parent.reference} is quantized: merge the parents it came from, quantize the result"
-            )
+            raise CheckpointError(f"{parent.reference} is quantized: merge the parents it came from, quantize the result")
         if problem := vocabulary_problem(parent.base):
             raise CheckpointError(f"{parent.reference}: {problem}")
     for parent in parents[1:]:

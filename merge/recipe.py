@@ -96,9 +96,7 @@ class Recipe(_Part):
         if method == "model_stock" and len(set(self.parents)) < 3:
             raise RecipeError("model_stock needs two models beside the base_model")
         if self.tokenizer and self.tokenizer.source not in ("union", "base", *self.parents):
-            raise RecipeError(
-                f"tokenizer source {self.tokenizer.source} is no parent of this recipe, nor union or base"
-            )
+            raise RecipeError(f"tokenizer source {self.tokenizer.source} is no parent of this recipe, nor union or base")
         _check_names(method, "parameters", self.parameters, _SHARED[method] | _PER_MODEL.get(method, set()))
         for model in self.models:
             _check_names(method, model.model, model.parameters, _PER_MODEL.get(method, set()))

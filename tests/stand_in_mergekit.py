@@ -29,9 +29,7 @@ def main() -> None:
         sys.exit("ValueError: something about tensors")
 
     def data(name: str) -> list[np.ndarray]:
-        total = sum(w * p.tensors[name].floats() for w, p in zip(weights, parents, strict=True)) / np.float32(
-            sum(weights)
-        )
+        total = sum(w * p.tensors[name].floats() for w, p in zip(weights, parents, strict=True)) / np.float32(sum(weights))
         if fault == "wrong" and "norm" in name:
             total = total * np.float32(1.01)
         return [from_float32(total.astype(np.float32), code)]

@@ -72,10 +72,7 @@ def test_nan_is_never_within_the_bound() -> None:
         (lambda f: (f / "model.safetensors.index.json").unlink(), "has shards but no model.safetensors.index.json"),
         (lambda f: _cut(f / "model-00003-of-00003.safetensors", -1), "is cut short"),
         (lambda f: _cut(f / "model-00003-of-00003.safetensors", 5), "is cut short or no safetensors file"),
-        (
-            lambda f: (f / "model-00001-of-00003.safetensors").write_bytes(b"\x10" + b"\0" * 30),
-            "no readable safetensors",
-        ),
+        (lambda f: (f / "model-00001-of-00003.safetensors").write_bytes(b"\x10" + b"\0" * 30), "no readable safetensors"),
         (lambda f: _swap(f), "the index says"),
     ],
 )
@@ -134,19 +131,14 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_fused_parent_is_base_and_adapter_in_float32(tmp_path: Path) -> None:
-    parent = Parent(
-        "x", read_checkpoint(make_checkpoint(tmp_path / "base")), read_adapter(make_adapter(tmp_path / "ad"))
-    )
+    parent = Parent("x", read_checkpoint(make_checkpoint(tmp_path / "base")), read_adapter(make_adapter(tmp_path / "ad")))
     write_fused(parent, tmp_path / "fused")
     fused = read_checkpoint(tmp_path / "fused")
     assert fused.dtype == "F32"
     assert fused.config["dtype"] == "float32"
     name = "model.layers.1.mlp.down_proj.weight"
     delta = parent.adapter.deltas[name]  # type: ignore[union-attr]
-    exact = (
-        parent.base.tensors[name].floats().astype(np.float64).reshape(32, 48)
-        + 2.0 * delta.b.astype(np.float64) @ delta.a
-    )
+    exact = parent.base.tensors[name].floats().astype(np.float64).reshape(32, 48) + 2.0 * delta.b.astype(np.float64) @ delta.a
     assert np.abs(fused.tensors[name].floats().reshape(32, 48) - exact).max() < 1e-6
     untouched = "model.norm.weight"
     assert np.array_equal(fused.tensors[untouched].floats(), parent.base.tensors[untouched].floats())

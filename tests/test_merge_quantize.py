@@ -88,9 +88,7 @@ def test_the_result_has_the_sources_tokenizer_and_is_compared_with_it(
     assert "| GB of tensors | 0.000 | 0.000 |" in table
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"), [("yes", "llm-compressor failed: ValueError: no such layer"), ("wrong", "wrong scales")]
-)
+@pytest.mark.parametrize(("fault", "said"), [("yes", "llm-compressor failed: ValueError: no such layer"), ("wrong", "wrong scales")])
 def test_a_failure_leaves_nothing(source: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str) -> None:
     install_stand_in(monkeypatch)
     monkeypatch.setenv("MERGE_FAULT", fault)
