@@ -9,6 +9,7 @@ bound: what it loses if the two cannot overlap at all.
 import argparse
 import asyncio
 import gc
+import random
 import statistics
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -27,13 +28,14 @@ from solver.types import Completion, SamplingParams
 
 ATTEMPTS = 64
 TEXT = "We compute $x^2 + 3x = \\frac{12}{7}$, so the sum of all {digits} of 2024 is 8. Therefore we check again.\n"
+TOKENS = 4096  # of that text, in random order: an attempt that repeated itself would be ended
 # Tokens a second in all: measured on this CPU; the bandwidth limits of an H100 for a 14.8B model in FP8 and for
 # gpt-oss-120b, 64 attempts of 16,384 tokens. Real engines reach about half of a limit.
 RATES = {"embedded model, 2-core CPU": 110, "14.8B FP8, H100 limit": 1819, "gpt-oss-120b, H100 limit": 2846}
 
 
 class FreeEngine:
-    """Yields the tokens of a text over and over, `chunk` at a time."""
+    """Yields tokens over and over, `chunk` at a time."""
 
     def __init__(self, tokens: Sequence[int], chunk: int) -> None:
         self._tokens, self._chunk = list(tokens), chunk
@@ -52,8 +54,8 @@ async def measure(num_tokens: int, chunk: int) -> tuple[float, float]:
     folder = await find_model(None)
     config = load_config(settings=["engine.name='scripted'", f"attempts.num_attempts={ATTEMPTS}"])
     tokenizer = load_tokenizer(folder)
-    engine: Any = FreeEngine(tokenizer.encode(TEXT), chunk)
-    chat = build_chat(config.chat, tokenizer)
+    engine: Any = FreeEngine(random.Random(0).choices(tokenizer.encode(TEXT), k=TOKENS), chunk)
+    chat = build_chat(config.chat, tokenizer, folder)
     tools = Tools(config, NO_ANSWER, engine, tokenizer, chat, SandboxPool(config.sandbox), 10**6, time.monotonic())
     tools = fixed_length(replace(tools, engine=engine), ATTEMPTS, num_tokens, with_code=False)
     prompt = chat.prompt(PROBLEM, "cot")

@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from bench.vllm_server import VllmServer
 from solver.attempt import Tools, turn_seed
 from solver.chat import build_chat, load_tokenizer
+from solver.chat.base import CodeCall
 from solver.competition import Competition
 from solver.config import SolverConfig, load_config
 from solver.engine import build_engine
@@ -21,7 +22,7 @@ from solver.model import find_model
 from solver.sandbox import SandboxPool
 from solver.solve import Solver
 from solver.status import RunStatus
-from solver.types import NEVER, Completion, ExecutionResult, Mode, Problem, ProblemBudget, SamplingParams
+from solver.types import NEVER, Completion, Effort, Mode, Problem, ProblemBudget, SamplingParams
 
 PROBLEM = Problem(
     "tank",
@@ -31,7 +32,7 @@ PROBLEM = Problem(
 )
 # Admits no answer: boxes are looked for, as always, and none ends an attempt before its last token.
 NO_ANSWER = Competition("none", 1, 0, None, 0, None, None, "accuracy")
-CODE = "import math\nprint(sum(math.comb(20, k) ** 2 for k in range(21)))"
+CODE, OUTPUT = "import math\nprint(sum(math.comb(20, k) ** 2 for k in range(21)))", "137846528820\n"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ async def running(name: str, attempts: int, *settings: str) -> AsyncIterator[Run
             if server is not None:
                 await asyncio.to_thread(server.wait_ready)
             info = await engine.start()
-            chat = build_chat(config.chat, tokenizer)
+            chat = build_chat(config.chat, tokenizer, folder)
             start = time.monotonic()
             tools = Tools(config, NO_ANSWER, engine, tokenizer, chat, sandbox, info.max_model_len, start)
             yield Running(engine, server, tools)
@@ -88,16 +89,26 @@ async def running(name: str, attempts: int, *settings: str) -> AsyncIterator[Run
 
 class FixedLength:
     """An engine told to ignore every stop: all attempts have the same number of tokens. `turns`: those of the turn that
-    follows the bare prompt, and of the one after it."""
+    follows the bare prompt, which then ends as one with a code call does, and of the one after it."""
 
     def __init__(self, engine: Any, prompt_length: int, turns: tuple[int, int] | None) -> None:
         self._engine, self._prompt_length, self._turns = engine, prompt_length, turns
 
     def generate(self, prompt: list[int], params: SamplingParams) -> AsyncGenerator[Completion, None]:
-        if self._turns is not None:
-            params = replace(params, max_tokens=self._turns[len(prompt) > self._prompt_length])
-        stream: AsyncGenerator[Completion, None] = self._engine.generate(prompt, unstopped(params))
-        return stream
+        stream: AsyncGenerator[Completion, None]
+        if self._turns is None:
+            stream = self._engine.generate(prompt, unstopped(params))
+            return stream
+        is_first = len(prompt) == self._prompt_length
+        params = replace(params, max_tokens=self._turns[0 if is_first else 1])
+        stream = self._engine.generate(prompt, unstopped(params))
+        return _stopped(stream) if is_first else stream
+
+
+async def _stopped(stream: AsyncGenerator[Completion, None]) -> AsyncGenerator[Completion, None]:
+    async with aclosing(stream) as completions:
+        async for completion in completions:
+            yield completion if completion.finish_reason is None else replace(completion, finish_reason="stop")
 
 
 class OneCodeCall:
@@ -109,18 +120,17 @@ class OneCodeCall:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._chat, name)
 
-    def prompt(self, problem: Problem, mode: Mode) -> list[int]:
-        return list(self._chat.prompt(problem, "cot"))
+    def prompt(self, problem: Problem, mode: Mode, effort: Effort | None = None) -> list[int]:
+        return list(self._chat.prompt(problem, "cot", effort))
 
-    def stop_strings(self, mode: Mode, calls_left: int) -> tuple[str, ...]:
-        return ("</tool_call>\n",)
+    def code_calls(self, new_tokens: Sequence[int], effort: Effort | None = None) -> list[CodeCall]:
+        return [CodeCall(CODE)] if len(new_tokens) == self._call_after else []
 
-    def code_call(self, new_tokens: Sequence[int]) -> str | None:
-        return CODE if len(new_tokens) == self._call_after else None
-
-    def code_result(self, result: ExecutionResult, calls_left: int) -> list[int]:
-        assert result.status == "ok", result
-        return list(self._chat.code_result(result, calls_left))
+    def code_results(
+        self, calls: Sequence[CodeCall], outputs: Sequence[str], calls_left: int, effort: Effort | None = None
+    ) -> list[int]:
+        assert outputs == [OUTPUT], outputs
+        return list(self._chat.code_results(calls, outputs, calls_left, effort))
 
 
 def unstopped(params: SamplingParams) -> SamplingParams:
@@ -131,7 +141,7 @@ def fixed_length(tools: Tools, attempts: int, num_tokens: int, *, with_code: boo
     """Tools with which every attempt has `num_tokens` sampled tokens, and one code call in the middle if asked for."""
     settings = {
         "attempts": {"num_attempts": attempts, "tir_share": float(with_code), "force_seconds": 0.0},
-        "consensus": {"quorum": attempts, "uncatchable": False},
+        "consensus": {"rule": "quorum", "quorum": attempts, "uncatchable": False},
     }
     half = num_tokens // 2
     tree = tools.config.model_dump()
