@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt requirements/no-deps.txt requirements/n
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt torch==2.13.0
-	$(PIP) install -c constraints.txt -e '.[cpu,dev]'
+	$(PIP) install -c constraints.txt -e '.[cpu,dev,report]'
 	$(PIP) install -c constraints.txt --no-deps -r $(NO_DEPS)
 	touch $@
 

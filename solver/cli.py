@@ -30,6 +30,8 @@ _UNSAFE = "Run the model's Python even where it cannot be confined."
 class EngineChoice(StrEnum):
     AUTO = "auto"
     VLLM = "vllm"
+    TENSORRT_LLM = "tensorrt-llm"
+    OPENAI = "openai"
     TRANSFORMERS = "transformers"
     SCRIPTED = "scripted"
 
@@ -41,7 +43,7 @@ def solve(
         "submission.csv"
     ),
     preset: Annotated[
-        str | None, typer.Option(help="A shipped configuration: miniature, or openmath with --model.")
+        str | None, typer.Option(help="A shipped configuration: miniature, or auto with --model.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
     model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
@@ -84,7 +86,7 @@ def solve(
     if preset is None and engine is EngineChoice.SCRIPTED:
         preset = "scripted"  # the miniature's limits count tokens of a real tokenizer
     if preset is None and config is None and model is not None:
-        preset = "openmath"  # the miniature's limits would cut a real model short
+        preset = "auto"  # the miniature's limits would cut a real model short
     flags: dict[str, Any] = {
         "engine.model": model,
         "engine.name": engine and engine.value,
@@ -128,6 +130,47 @@ def score(
 
 
 @app.command()
+def report(
+    journals: Annotated[list[Path], typer.Argument(help="Journals of one run, or of several to compare.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the page goes.")] = Path("run.html"),
+    reference: Annotated[
+        Path | None, typer.Option(help="Problems with their right answers, where the journal does not tell them.")
+    ] = None,
+) -> None:
+    """Write what a run did as one HTML page that opens from disk.
+
+    Example: python -m solver report submission.journal.jsonl -o run.html
+    """
+    from solver.report import write_report
+
+    for note in write_report(journals, output, reference):
+        print(f"warning: {note}", file=sys.stderr)
+    print(f"wrote {output}")
+
+
+@app.command()
+def show(
+    journal: Annotated[Path, typer.Argument(help="The journal of a run.")],
+    problem: Annotated[str | None, typer.Argument(help="A problem's id: its attempts are listed.")] = None,
+    attempt: Annotated[int | None, typer.Argument(help="An attempt's number: its transcript is shown.")] = None,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Only problems answered wrongly.")] = False,
+    undecided: Annotated[
+        bool, typer.Option("--undecided", help="Only problems that no stopping rule decided.")
+    ] = False,
+    search: Annotated[str | None, typer.Option(help="List the attempts whose text holds this.")] = None,
+) -> None:
+    """Read a journal in the terminal: its problems, a problem's attempts, or one transcript.
+
+    Examples: python -m solver show submission.journal.jsonl --wrong,
+    python -m solver show submission.journal.jsonl farmyard 3
+    """
+    from solver.show import ShowOptions, show
+
+    for note in show(ShowOptions(journal, problem, attempt, wrong, undecided, search)):
+        print(f"warning: {note}", file=sys.stderr)
+
+
+@app.command()
 def python(
     code: Annotated[str | None, typer.Option("-c", help="Run this block and leave.")] = None,
     settings: Annotated[
@@ -147,17 +190,36 @@ def python(
 
 
 @app.command()
-def doctor() -> None:
-    """Tell what confines the model's Python on this machine, and which mathematics library is missing.
+def doctor(
+    model: Annotated[Path | None, typer.Option(help="A model folder: tell its family, and why.")] = None,
+) -> None:
+    """Tell what confines the model's Python on this machine, which mathematics library is missing, and what family a
+    model folder is of.
 
-    Exit code 1 where code could not be run safely or a library is missing.
+    Exit code 1 where code could not be run safely, a library is missing or the model cannot be used.
     """
     from solver.sandbox import probe_layers
 
     report = probe_layers()
     for line in report.lines():
         print(f"sandbox: {line}")
-    _leave(1 if report.problem is not None or report.missing_libraries else 0)
+    is_usable = model is None or _describe(model)
+    _leave(1 if report.problem is not None or report.missing_libraries or not is_usable else 0)
+
+
+def _describe(folder: Path) -> bool:
+    from solver.chat.template import describe_model
+    from solver.config import ChatConfig
+    from solver.model import check_model
+
+    try:
+        check_model(folder)
+        lines, is_usable = describe_model(folder, ChatConfig()), True
+    except SolverError as error:
+        lines, is_usable = [str(error)], False
+    for line in lines:
+        print(f"model: {line}")
+    return is_usable
 
 
 def main() -> NoReturn:

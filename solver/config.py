@@ -7,19 +7,22 @@ import copy
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from solver.competition import find_competition
 from solver.errors import UsageError, nearest
+from solver.types import Effort, Mode
 
-EngineName = Literal["auto", "vllm", "transformers", "scripted"]
+EngineName = Literal["auto", "vllm", "tensorrt-llm", "transformers", "openai", "scripted"]
 DEFAULT_PRESET = "miniature"
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
+_KIND = re.compile(r"(?P<count>[1-9]\d{0,3}) +(?P<mode>cot|tir)(?: +(?P<effort>low|medium|high))?")
 
 
 def parse_duration(text: str) -> float:
@@ -47,6 +50,26 @@ class ScriptedConfig(Section):
     close_seconds: float = Field(0.0, ge=0)
 
 
+class SpeculationConfig(Section):
+    """Tokens drafted ahead and checked by the model in one step. It pays while a step waits for memory: up to about 16
+    attempts on one GPU, not on a CPU. The distribution stays the same; the text of a seed does not."""
+
+    method: Literal["ngram", "suffix", "eagle3", "mtp", "draft_model"]
+    num_speculative_tokens: int = Field(3, ge=1)
+    model: Path | None = None
+    """The EAGLE-3 head or the draft model; ngram, suffix and mtp need none."""
+    prompt_lookup_max: int | None = Field(None, ge=1)
+    """ngram: the longest run of tokens that is looked up in the transcript."""
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        needs_model = self.method in ("eagle3", "draft_model")
+        if needs_model != (self.model is not None):
+            verb = "needs" if needs_model else "takes no"
+            raise ValueError(f"the method {self.method} {verb} engine.speculation.model")
+        return self
+
+
 class EngineConfig(Section):
     name: EngineName = "auto"
     """auto: vLLM where it is installed, else transformers."""
@@ -66,19 +89,57 @@ class EngineConfig(Section):
     """Do not compile: on a CPU compiling gives 1.3x the speed for over two minutes at every start."""
     threads: int | None = Field(None, ge=1)
     """Threads of a CPU engine; None: one for each core."""
+    quantization: str | None = None
+    """Weights are quantized on load: vLLM's fp8 needs no calibrated checkpoint. None: as the checkpoint is."""
+    kv_cache_dtype: str = "auto"
+    """auto: the model's own; fp8 halves the KV cache on a GPU."""
+    speculation: SpeculationConfig | None = None
+    stream_interval: int = Field(1, ge=1)
+    """Tokens in one Completion; 20 or more spares the event loop on a fast GPU."""
+    tensor_parallel_size: int = Field(1, ge=1)
+    extra: dict[str, Any] = {}
+    """More of the engine's own arguments, by their names there."""
+    base_urls: tuple[str, ...] = ()
+    """openai: servers of one and the same model, such as http://localhost:8000/v1."""
+    served_model: str | None = None
+    """openai: the model's name there; None: the first that the server lists."""
+    api_key_variable: str = "OPENAI_API_KEY"
+    """openai: the environment variable with the key, where the server wants one. A key is never in a configuration,
+    which every journal repeats."""
+    start_seconds: float = Field(60.0, gt=0)
+    """openai: so long a server may take to answer before the run."""
+    retry_seconds: float = Field(60.0, gt=0)
+    """openai: so long a turn tries again, since its last token, before the engine counts as failed."""
     scripted: ScriptedConfig = ScriptedConfig()
+
+    @field_validator("base_urls", mode="before")
+    @classmethod
+    def _one_url(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("base_urls")
+    @classmethod
+    def _check_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError("write it like http://localhost:8000/v1")
+        return urls
 
 
 class ChatConfig(Section):
-    format: Literal["openmath"] = "openmath"
-    """The model family's way to write prompts and code calls."""
+    family: str = "auto"
+    """The model family (docs/families.md), and with it the way to write prompts and code calls; auto: as recognised in
+    the model's folder."""
+    effort: Effort | None = None
+    """How much to reason, where the family can be told; None: the family's default."""
     system_prompt: str | None = None
-    cot_prompt: str = "openmath-cot"
-    tir_prompt: str = "openmath-tir"
-    """Names of files in `solver/prompts/`, or paths."""
+    """In place of the family's own."""
+    cot_prompt: str | None = None
+    tir_prompt: str | None = None
+    """Names of files in `solver/prompts/`, or paths; None: the family's own."""
     max_code_calls: int = Field(8, ge=0)
-    remaining_calls_text: bool = True
-    """Tell the model after each code result how many calls are left."""
+    remaining_calls_text: bool | None = None
+    """Tell the model after each code result how many calls are left; None: as the family was trained."""
 
 
 class SamplingConfig(Section):
@@ -87,26 +148,130 @@ class SamplingConfig(Section):
     top_k: int = Field(0, ge=0)
     min_p: float = Field(0.0, ge=0, le=1)
     repetition_penalty: float = Field(1.0, gt=0)
+    logprobs: int | None = Field(None, ge=1, le=20)
+    """Measure each attempt's mean entropy over so many of the most likely tokens; it breaks ties between answers with
+    equal votes. None: no log-probabilities are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptKind:
+    """One kind of attempts of a mix."""
+
+    count: int
+    mode: Mode
+    effort: Effort | None
+
+
+def parse_kind(text: str) -> AttemptKind:
+    """ "8 tir high" -> 8 attempts with Python at high effort. ValueError otherwise."""
+    match = _KIND.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is no kind of attempts: write it like '7 cot' or '8 tir high'")
+    effort = cast("Effort | None", match["effort"])
+    return AttemptKind(int(match["count"]), cast("Mode", match["mode"]), effort)
 
 
 class AttemptsConfig(Section):
     num_attempts: int = Field(8, ge=1)
     tir_share: float = Field(1.0, ge=0, le=1)
     """The share of attempts that may run Python; the others reason in text alone."""
+    mix: tuple[str, ...] = ()
+    """In place of the share: kinds of attempts such as "7 cot" and "8 tir high" (how many, mode, effort), spread
+    evenly over a problem's attempts and repeated where there are more of them."""
+    thinking_tokens: int | None = Field(None, ge=1)
+    """Tokens after which thinking is closed and the answer written, in families made for it (docs/families.md)."""
     max_tokens: int = Field(16_384, ge=1)
     """Tokens of one attempt, code output included."""
+    max_turn_tokens: int | None = Field(None, ge=1)
+    """Tokens of one turn, between two code calls; an attempt that needs more ends. None: as many as the attempt has."""
+    loop_repeats: int = Field(20, ge=0)
+    """End an attempt when 30 tokens have been repeated so often; 0: never."""
+    duplicate_prefix: int = Field(256, ge=0)
+    """Attempts that begin with the same so many tokens count as one vote, the engine having ignored their seeds.
+    0: never. At temperature 0 attempts are meant to be equal, and each counts."""
     stop_at_answer: bool = True
     """End an attempt at its first complete boxed answer outside its thinking."""
     force_seconds: float = Field(5.0, ge=0)
     """Kept back from a problem's time (never more than a fifth of it) for attempts that have no answer: the start of a
     box is put into their mouths. Forced answers vote only where no attempt finished with an answer. 0: never."""
 
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _one_kind(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("mix")
+    @classmethod
+    def _check_mix(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in value:
+            parse_kind(kind)
+        return value
+
+    @property
+    def kinds(self) -> tuple[AttemptKind, ...]:
+        return tuple(map(parse_kind, self.mix))
+
+
+RuleName = Literal["forecast", "quorum", "margin", "uncatchable", "adaptive-consistency", "esc", "short-m", "all"]
+_RULE_OF = {
+    "risk": "forecast",
+    "prior": "forecast",
+    "min_votes": "forecast",
+    "straggler_ratio": "forecast",
+    "straggler_weight": "forecast",
+    "quorum": "quorum",
+    "margin": "margin",
+    "min_finished": "margin",
+    "posterior": "adaptive-consistency",
+    "window": "esc",
+    "first": "short-m",
+}
+
 
 class ConsensusConfig(Section):
-    quorum: int | None = Field(4, ge=1)
-    """Equal answers that decide a problem (never more than there are attempts); None: no quorum."""
+    """When a problem is decided; `solver.stop_rules` explains the rules. A setting that belongs to one rule chooses it
+    where no rule is named. The defaults of `forecast` are fitted on recorded attempts by `solver tune`."""
+
+    rule: RuleName = "forecast"
     uncatchable: bool = True
-    """Stop when the attempts still running cannot change the winner."""
+    """Under any rule: stop when the attempts still running cannot change the winner."""
+    risk: float = Field(0.12, ge=0, lt=1)
+    """forecast: the chance that the pending attempts would have changed the winner."""
+    prior: float = Field(0.7, gt=0)
+    """forecast: what the leader, the runner-up and everything else each start with, in votes."""
+    min_votes: int = Field(2, ge=1)
+    straggler_ratio: float = Field(1.75, gt=0)
+    """forecast: an attempt with this many times the tokens that finished ones took is a straggler, ..."""
+    straggler_weight: float = Field(0.5, ge=0, le=1)
+    """... and so many of them are expected to vote as the others did."""
+    quorum: int | None = Field(None, ge=1)
+    """None: 4, or as many as there are attempts."""
+    margin: int = Field(2, ge=1)
+    min_finished: int = Field(3, ge=1)
+    """margin: not before so many have finished."""
+    posterior: float = Field(0.95, gt=0.5, lt=1)
+    """adaptive-consistency."""
+    window: int = Field(5, ge=2)
+    """esc."""
+    first: int = Field(3, ge=1)
+    """short-m."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule_that_is_meant(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        meant = {_RULE_OF[name] for name, value in data.items() if name in _RULE_OF and value is not None}
+        if "rule" not in data and len(meant) == 1:
+            return {**data, "rule": meant.pop()}
+        return data
+
+    @model_validator(mode="after")
+    def _only_settings_of_the_rule(self) -> Self:
+        for name, rule in _RULE_OF.items():
+            if rule != self.rule and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} belongs to the rule '{rule}', and the rule is '{self.rule}'")
+        return self
 
 
 class BudgetConfig(Section):
@@ -190,6 +355,17 @@ class SolverConfig(Section):
         if isinstance(value, int) and value < 1:
             raise ValueError("must be 1 or more, or auto")
         return value
+
+    @model_validator(mode="after")
+    def _a_rule_that_can_be_met(self) -> Self:
+        needed = {"quorum": self.consensus.quorum or 1, "esc": self.consensus.window, "short-m": self.consensus.first}
+        if needed.get(self.consensus.rule, 0) > self.attempts.num_attempts:
+            name = {"quorum": "quorum", "esc": "window", "short-m": "first"}[self.consensus.rule]
+            raise ValueError(
+                f"consensus.{name} {needed[self.consensus.rule]} is above attempts.num_attempts "
+                f"{self.attempts.num_attempts}: it could never be met"
+            )
+        return self
 
     @property
     def lanes(self) -> int:

@@ -4,7 +4,8 @@ Every line is flushed to the disk before anything depends on it, so a killed run
 line (the process died while writing) is left out when reading and cut off when continuing.
 
 Lines: {"kind": "header" | "attempt" | "prediction" | "end", ...}; attempts and predictions have the fields
-of `solver.types` and the hash of their problem's text. A resumed run adds a header of its own.
+of `solver.types` and the hash of their problem's text, predictions the text and its reference answer too, so that a
+report needs nothing but the journal. A resumed run adds a header of its own.
 """
 
 import hashlib
@@ -33,10 +34,12 @@ class Record:
 
     attempts: list[Attempt] = field(default_factory=list)
     prediction: Prediction | None = None
+    reference: int | None = None
+    """The right answer, where the problems came with it."""
 
     def finished_attempts(self) -> list[Attempt]:
         """Attempts that a resumed run need not make again, the latest of each index."""
-        done = {a.index: a for a in self.attempts if a.stop_reason in ("answered", "ended", "max_tokens")}
+        done = {a.index: a for a in self.attempts if a.stop_reason in ("answered", "ended", "max_tokens", "loop")}
         return list(done.values())
 
 
@@ -83,7 +86,8 @@ class Journal:
         self._write({"kind": "attempt", "text_hash": text_hash(problem), **asdict(attempt)})
 
     def write_prediction(self, prediction: Prediction, problem: Problem) -> None:
-        self._write({"kind": "prediction", "text_hash": text_hash(problem), **asdict(prediction)})
+        known = {"text_hash": text_hash(problem), "problem": problem.text, "reference": problem.answer}
+        self._write({"kind": "prediction", **known, **asdict(prediction)})
 
     def write_end(self, **fields: Any) -> None:
         self._write({"kind": "end", **fields})
@@ -141,6 +145,7 @@ def _take(history: History, entry: dict[str, Any]) -> None:
         if kind == "attempt":
             record.attempts.append(_attempt(entry))
         else:
+            record.reference = entry.pop("reference", None)
             record.prediction = _prediction(entry)
 
 

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 from solver.attempt import Tools
-from solver.chat import build_chat, load_tokenizer
+from solver.chat import build_chat, choose_family, find_family, load_tokenizer
+from solver.chat.settle import notes, scripted_chat, settle
 from solver.chat.tokenizer import ByteTokenizer
 from solver.competition import find_competition
 from solver.config import SolverConfig
@@ -25,8 +27,10 @@ class Machinery:
         self.info: EngineInfo | None = None
         """None until the engine is up."""
 
-    async def start(self, enter: Callable[[str], None]) -> Tools:
-        """Start everything; `enter` is told each stage.
+    async def start(self, enter: Callable[[str], None], note: Callable[[str], None]) -> Tools:
+        """Start everything; `enter` is told each stage, `note` what was found on the way.
+
+        The tools' configuration is the one given, with what the model's family settles.
 
         Raises:
             SolverError: a part does not start.
@@ -39,10 +43,13 @@ class Machinery:
             enter("finding the model (the embedded one is converted once, in about a minute)")
             folder = await find_model(config.engine.model)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
+        config = self._settle(folder, note)
         chat = build_chat(config.chat, tokenizer)
         enter(f"starting {name}")
         self._engine = build_engine(config.engine, folder)
         self.info = await self._engine.start()
+        for line in self.info.notes:
+            note(line)
         return Tools(
             config=config,
             competition=find_competition(config.competition),
@@ -54,6 +61,16 @@ class Machinery:
             process_start=self._process_start,
             turnstile=getattr(self._engine, "turnstile", None) or contextlib.nullcontext(),
         )
+
+    def _settle(self, folder: Path | None, note: Callable[[str], None]) -> SolverConfig:
+        config = self._config
+        if folder is None:
+            return scripted_chat(config)
+        found = choose_family(config.chat.family, folder)
+        family = find_family(found.family or "")
+        for line in (f"model family {family.name}: {found.reason}", *notes(config, family)):
+            note(line)
+        return settle(config, family)
 
     async def close(self) -> None:
         """End whatever was started, in bounded time."""

@@ -146,7 +146,7 @@ class SolverService:
 
     async def _serve(self) -> None:
         try:
-            tools = await self._machinery.start(self.status.enter)
+            tools = await self._machinery.start(self.status.enter, self.status.note)
             with Journal(self._journal_path, keep_bytes=_size(self._journal_path)) as journal:
                 journal.write_header(**self._header())
                 self._solver = Solver(tools, journal, self.status)

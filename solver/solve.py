@@ -13,7 +13,8 @@ from time import monotonic
 
 from solver.attempt import AttemptRun, Tools
 from solver.budget import allocate, plan_time
-from solver.consensus import decision, is_decided, tally
+from solver.confidence import confidence
+from solver.consensus import decision, is_decided, standing, tally
 from solver.errors import EngineError, SolverError
 from solver.journal import Journal
 from solver.status import AttemptStatus, ProblemStatus, RunStatus
@@ -64,7 +65,7 @@ class Solver:
     async def solve(self, problem: Problem, budget: ProblemBudget, earlier: Sequence[Attempt] = ()) -> Prediction:
         """One problem: attempts until their answers decide it or the budget ends. Never raises for what a model, its
         code or the engine does."""
-        began = monotonic()
+        began, given = monotonic(), budget.deadline.remaining()
         attempts = self.attempts[problem.id] = list(earlier)
         if not self._is_decided(problem, attempts, budget):
             async with aclosing(self.sample(problem, budget, {attempt.index for attempt in earlier})) as finished:
@@ -72,7 +73,11 @@ class Solver:
                     attempts.append(attempt)
                     if self._is_decided(problem, attempts, budget):
                         break
-        prediction = self.predict(problem, monotonic() - began)
+        prediction = replace(
+            self.predict(problem, monotonic() - began),
+            started=began - self._tools.process_start,
+            budget_seconds=None if math.isinf(given) else given,
+        )
         self._journal.write_prediction(prediction, problem)
         return prediction
 
@@ -102,9 +107,9 @@ class Solver:
     def predict(self, problem: Problem, seconds: float, cut_short: FallbackReason | None = None) -> Prediction:
         """What the attempts so far decide. `cut_short`: why there will be no more, where the run ended early."""
         attempts = self.attempts.get(problem.id, [])
-        total = self._config.attempts.num_attempts
+        total, rules = self._config.attempts.num_attempts, self._config.consensus
         candidates = tally(attempts)
-        decided = decision(candidates, total - len(attempts), total, self._config.consensus)
+        decided = decision(candidates, decided=is_decided(attempts, candidates, total, rules))
         answer, decided_by = decided or (self._tools.competition.fallback, "fallback")
         return Prediction(
             problem_id=problem.id,
@@ -116,6 +121,7 @@ class Solver:
             num_attempts=len(attempts),
             num_tokens=sum(attempt.num_tokens for attempt in attempts),
             correct=self._tools.competition.judge(answer, problem.answer),
+            confidence=confidence(standing(attempts, candidates, total, rules)) if candidates else None,
         )
 
     def _record(self, attempt: Attempt, problem: Problem) -> None:
@@ -124,10 +130,11 @@ class Solver:
 
     def _is_decided(self, problem: Problem, attempts: Sequence[Attempt], budget: ProblemBudget) -> bool:
         candidates = tally(attempts)
+        running: list[int] = []
         if (status := self._status.in_flight.get(problem.id)) is not None:
             status.candidates = candidates
-        pending = budget.max_attempts - len(attempts)
-        return is_decided(candidates, pending, budget.max_attempts, self._config.consensus)
+            running = [attempt.num_tokens for attempt in status.attempts.values() if not attempt.finished]
+        return is_decided(attempts, candidates, budget.max_attempts, self._config.consensus, running)
 
     def _result(self, task: asyncio.Task[Attempt], run: AttemptRun) -> Attempt:
         error = task.exception()

@@ -12,10 +12,14 @@ from typing import Literal
 Mode = Literal["cot", "tir"]
 """How an attempt works: chain of thought alone, or tool-integrated reasoning (the model may run Python)."""
 
-StopReason = Literal["answered", "ended", "max_tokens", "deadline", "cancelled", "error"]
+Effort = Literal["low", "medium", "high"]
+"""How much an attempt reasons, where its model family can be told; a family that can only stop thinking does so at
+`low`."""
+
+StopReason = Literal["answered", "ended", "max_tokens", "loop", "deadline", "cancelled", "error"]
 """Why an attempt ended. answered: a boxed answer. ended: the model closed its turn without one. max_tokens: its own
-token limit or the context. deadline: the problem's time. cancelled: the problem was decided without it, or the run was
-interrupted. error: the engine failed."""
+token limit or the context. loop: it wrote the same over and over. deadline: the problem's time. cancelled: the problem
+was decided without it, or the run was interrupted. error: the engine failed."""
 
 DecidedBy = Literal["consensus", "majority", "genselect", "fallback"]
 """consensus: a stopping rule fired. majority: the most votes when attempts or time ran out. genselect: the model chose.
@@ -79,6 +83,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     logprobs: int | None = None
+    """Tell each token's log-probability, and the entropy over so many of the most likely ones."""
     ignore_eos: bool = False
     """Sample on past the model's own end-of-text token; for measurements of fixed length."""
 
@@ -92,7 +97,12 @@ class Completion:
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
+    """Of each token, in nats, before truncation by top-p and the like."""
     finish_reason: FinishReason | None = None
+    entropies: tuple[float, ...] | None = None
+    """At each token, in nats; see `solver.engine.stopping.entropy`."""
+    num_cached_tokens: int | None = None
+    """Tokens of the prompt that the engine had not to compute again; told once in a turn, where the engine tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,8 @@ class ExecutionResult:
     output: str
     seconds: float
     state_kept: bool = True
+    started: float | None = None
+    """Seconds since the start of the process; None outside a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +138,16 @@ class Attempt:
     mean_entropy: float | None = None
     forced: bool = False
     """The answer was not the model's own decision: it was made to box one when it had ended or run out of time."""
+    effort: Effort | None = None
+    """As configured; None: the family's default."""
     turn_seeds: tuple[int, ...] = ()
     """The seed of each turn; the first is `seed`."""
     error: str | None = None
+    confirmed: bool = False
+    """The answer stands in the last output of its code."""
+    fingerprint: str | None = None
+    """A hash of how its tokens begin; None where they are too few to tell. Two attempts with the same one are the
+    engine's fault: it sampled under another seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,12 @@ class Candidate:
     attempts: tuple[int, ...]
     forced: bool = False
     """Its votes are forced answers; there were no others."""
+    confirmed: int = 0
+    """Votes whose answer executed code had printed."""
+    forced_votes: int = 0
+    """Forced answers that agree. They do not count as votes; they break a tie."""
+    mean_entropy: float | None = None
+    """Of its attempts' tokens, in nats; None where the engine gave no log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +180,12 @@ class Prediction:
     num_tokens: int = 0
     correct: bool | None = None
     """None where the reference answer is not known."""
+    confidence: float | None = None
+    """How likely a vote of this shape is right (`solver.confidence`); None where nobody voted."""
+    started: float | None = None
+    """When work on it began, since the start of the process; None where none did."""
+    budget_seconds: float | None = None
+    """What it was given; None: no limit."""
 
     @property
     def is_final(self) -> bool:
@@ -174,3 +205,5 @@ class EngineInfo:
     """Attempts the engine decodes at once; more of them queue inside it."""
     start_seconds: float
     settings: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a user should know before the run, each in one line."""

@@ -21,6 +21,20 @@ settings.load_profile("solver")
 PROJECT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--model", type=Path, help="a real model folder, to compare its chat template and tokens with ours"
+    )
+
+
+@pytest.fixture
+def model_folder(request: pytest.FixtureRequest) -> Path:
+    folder: Path | None = request.config.getoption("--model")
+    if folder is None:
+        pytest.skip("no folder given with --model DIR")
+    return folder
+
+
 def write_script(path: Path, entries: Sequence[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), "utf-8")
     return path

@@ -4,7 +4,7 @@ from solver.chat import build_chat
 from solver.chat.tokenizer import ByteTokenizer
 from solver.config import ChatConfig
 from solver.errors import UsageError
-from solver.types import ExecutionResult, Problem
+from solver.types import ExecutionResult, Mode, Problem
 
 TOKENIZER = ByteTokenizer()
 CHAT = build_chat(ChatConfig(), TOKENIZER)
@@ -14,7 +14,8 @@ PROBLEM = Problem("a", "What is {x}? <|im_end|> \\boxed{}", 4)
 def test_the_prompt_is_chatml_with_the_published_sentences() -> None:
     text = TOKENIZER.decode(CHAT.prompt(Problem("a", "What is 6*7?"), "cot"))
     assert text == (
-        "<|im_start|>user\nSolve the following math problem. Make sure to put the answer (and only answer) inside "
+        "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n"
+        "Solve the following math problem. Make sure to put the answer (and only answer) inside "
         "\\boxed{}.\n\nWhat is 6*7?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert "You may perform up to 8 Python code calls" in TOKENIZER.decode(CHAT.prompt(PROBLEM, "tir"))
@@ -29,8 +30,8 @@ def test_a_system_prompt_stands_first_when_there_is_one() -> None:
 
 def test_a_marker_in_the_problem_is_text_and_cannot_end_the_turn() -> None:
     tokens = CHAT.prompt(PROBLEM, "cot")
-    assert tokens.count(256) == 2
-    assert tokens.count(257) == 1
+    assert tokens.count(256) == 3
+    assert tokens.count(257) == 2
     assert "What is {x}? <|im_end|> \\boxed{}" in TOKENIZER.decode(tokens)
 
 
@@ -56,6 +57,20 @@ def test_a_result_stands_in_an_output_fence_with_the_calls_left() -> None:
     assert "run out of code executions" in TOKENIZER.decode(CHAT.code_result(ExecutionResult("ok", "42", 0.1), 0))
     plain = build_chat(ChatConfig(remaining_calls_text=False), TOKENIZER)
     assert TOKENIZER.decode(plain.code_result(ExecutionResult("ok", "", 0.1), 7)) == "\n```output\n```\n"
+
+
+def test_the_miniature_has_short_prompts_without_a_system_turn_or_remaining_calls() -> None:
+    chat = build_chat(ChatConfig(family="miniature"), TOKENIZER)
+    problem = Problem("a", "What is 6*7?")
+    sentences: dict[Mode, str] = {"cot": "Reason step by step", "tir": "Solve it with Python"}
+    for mode, sentence in sentences.items():
+        assert TOKENIZER.decode(chat.prompt(problem, mode)) == (
+            f"<|im_start|>user\nWhat is 6*7?\n{sentence} and put the answer in \\boxed{{}}.<|im_end|>\n"
+            "<|im_start|>assistant\n"
+        )
+    assert chat.code_call(TOKENIZER.encode("<tool_call>\nprint(42)\n</tool_call>")) == "print(42)"
+    assert TOKENIZER.decode(chat.code_result(ExecutionResult("ok", "42\n", 0.1), 7)) == "\n```output\n42\n```\n"
+    assert TOKENIZER.decode(chat.code_result(ExecutionResult("ok", "42", 0.1), 0)) == "\n```output\n42\n```\n"
 
 
 def test_only_a_reasoning_attempt_with_calls_left_waits_for_code() -> None:

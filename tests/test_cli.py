@@ -242,5 +242,11 @@ def test_the_live_view_shows_problems_attempts_votes_speed_and_time(files: Path)
     assert re.search(r"3/6 problems +\| +3 right +\| +\d attempts running, \d finished +\| +\d+ tokens/s", shown)
     assert re.search(r"0:\d\d used, 0:\d\d left", shown)
     assert re.search(r"4 of 6 +p3 +[●▶○]{8} +0 done, 8 running +\d+ tokens", shown)
-    assert re.search(r"\] 6/6 +p5: 5 +consensus 4/4", shown)
+    assert re.search(r"\] 6/6 +p5: 5 +consensus 2/2", shown)
     assert "score 6/6" in shown
+
+
+def test_an_unknown_family_is_told_before_anything_starts(files: Path) -> None:
+    done = run_solver("solve", files / "problems.csv", "--set", "chat.family=openmaht")
+    assert done.returncode == 2
+    assert done.stderr == "error: no model family 'openmaht': did you mean 'openmath'?\n"

@@ -7,26 +7,34 @@ import solver
 
 PACKAGE = Path(solver.__file__).parent
 WRAPPED = {
-    "torch": {"engine/transformers.py", "model.py"},
-    "transformers": {"engine/transformers.py", "model.py"},
-    "vllm": {"engine/vllm.py"},
+    "torch": {"engine/transformers.py", "engine/batch.py", "engine/sampling.py", "model.py"},
+    "transformers": {"engine/transformers.py", "engine/batch.py", "model.py"},
+    "vllm": {"engine/vllm.py", "engine/vllm_options.py"},
+    "tensorrt_llm": {"engine/tensorrt_llm.py"},
+    "aiohttp": {"engine/openai.py", "engine/server.py"},
     "polars": {"problem.py"},
-    "rich": {"progress.py"},
+    "rich": {"progress.py", "show.py"},
     "typer": {"cli.py"},
+    "plotly": {"report/page.py"},
     "tokenizers": {"chat/tokenizer.py", "model.py"},
+    "jinja2": {"chat/template.py", "report/page.py"},
 }
 # Each may import what stands further down, and what stands beside it in the same entry.
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"run", "service"},
+    {"run", "service", "show", "tune"},
+    {"replay", "simulate", "report"},
+    {"traces"},
     {"solve", "progress", "machinery"},
     {"attempt", "consensus", "journal", "summary", "model"},
     {"engine"},
     {"chat", "sandbox"},
+    {"confidence"},
+    {"stop_rules", "hygiene"},
     {"answer", "budget", "problem", "status"},
     {"config"},
-    {"competition"},
+    {"competition", "expression"},
     {"types", "errors", "solver"},
 ]
 

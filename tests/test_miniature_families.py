@@ -1,8 +1,12 @@
 """The generator of the miniature's problems: every answer is confirmed by every program and by the worked text."""
 
 import contextlib
+import csv
 import io
+import re
 import string
+from functools import cache
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,6 +17,7 @@ from merge.miniature.family import ANSWER_MAX, FAMILIES, Case
 INSTANCES = 5
 
 
+@cache
 def cases(name: str) -> list[Case]:
     return [FAMILIES[name].draw(Random(f"{name} {k}")) for k in range(INSTANCES)]
 
@@ -49,4 +54,42 @@ def test_every_phrasing_names_what_the_problem_needs(name: str) -> None:
 
 def test_the_same_seed_draws_the_same_case() -> None:
     for name in FAMILIES:
-        assert cases(name) == cases(name)
+        assert cases.__wrapped__(name) == cases(name)
+
+
+def shape(text: str) -> str:
+    """A problem without its numbers and its punctuation: two of one shape differ in numbers alone."""
+    return " ".join(re.findall(r"#|[a-z]+", re.sub(r"\d+", "#", text.lower())))
+
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "problems.csv"
+
+
+def test_no_phrasing_is_that_of_an_example_problem() -> None:
+    with EXAMPLES.open(encoding="utf-8") as file:
+        examples = {shape(row["problem"]) for row in csv.DictReader(file)}
+    assert len(examples) >= 20
+    for family in FAMILIES.values():
+        for case in cases(family.name):
+            assert not examples & {shape(phrasing.format_map(case.values)) for phrasing in family.phrasings}
+
+
+def test_no_two_families_share_a_phrasing() -> None:
+    seen: dict[str, str] = {}
+    for family in FAMILIES.values():
+        values = cases(family.name)[0].values
+        for phrasing in family.phrasings:
+            text = shape(phrasing.format_map(values))
+            assert seen.setdefault(text, family.name) == family.name
+
+
+def test_no_draw_fails_and_every_answer_fits() -> None:
+    for family in FAMILIES.values():
+        for k in range(60):
+            assert 0 <= family.draw(Random(k)).answer <= ANSWER_MAX, family.name
+
+
+def test_answers_reach_from_nought_to_five_digits() -> None:
+    answers = [family.draw(Random(k)).answer for family in FAMILIES.values() for k in range(20)]
+    assert {0, 1} <= set(answers)
+    assert sum(answer >= 10_000 for answer in answers) > len(answers) // 100

@@ -1,5 +1,20 @@
 """How a model family writes prompts, calls Python and reads its output: tokens in, tokens out."""
 
-from solver.chat.base import ChatFormat, Tokenizer, build_chat, load_tokenizer
+from solver.chat.base import ChatFormat, CodeCall, Tokenizer, build_chat, load_tokenizer, read_prompt
+from solver.chat.families import FAMILIES, Family, find_family
+from solver.chat.recognise import Recognition, choose_family, recognise
 
-__all__ = ["ChatFormat", "Tokenizer", "build_chat", "load_tokenizer"]
+__all__ = [
+    "FAMILIES",
+    "ChatFormat",
+    "CodeCall",
+    "Family",
+    "Recognition",
+    "Tokenizer",
+    "build_chat",
+    "choose_family",
+    "find_family",
+    "load_tokenizer",
+    "read_prompt",
+    "recognise",
+]

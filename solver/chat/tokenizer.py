@@ -52,7 +52,8 @@ class FolderTextStream:
 class ByteTokenizer:
     """One token for each byte of UTF-8, then the markers: enough for texts that nobody sampled."""
 
-    MARKERS = ("<|im_start|>", "<|im_end|>")
+    def __init__(self, markers: Sequence[str] = ("<|im_start|>", "<|im_end|>")) -> None:
+        self.markers = tuple(markers)
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode("utf-8", "replace"))
@@ -61,14 +62,15 @@ class ByteTokenizer:
         return self.stream().feed(token_ids)
 
     def token_id(self, marker: str) -> int | None:
-        return 256 + self.MARKERS.index(marker) if marker in self.MARKERS else None
+        return 256 + self.markers.index(marker) if marker in self.markers else None
 
     def stream(self) -> "ByteTextStream":
-        return ByteTextStream()
+        return ByteTextStream(self.markers)
 
 
 class ByteTextStream:
-    def __init__(self) -> None:
+    def __init__(self, markers: Sequence[str]) -> None:
+        self._markers = markers
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, token_ids: Sequence[int]) -> str:
@@ -77,5 +79,5 @@ class ByteTextStream:
             if token_id < 256:
                 parts.append(self._decoder.decode(bytes([token_id])))
             else:
-                parts.append(ByteTokenizer.MARKERS[token_id - 256])
+                parts.append(self._markers[token_id - 256])
         return "".join(parts)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from solver.config import EngineConfig
-from solver.errors import EngineError
+from solver.errors import EngineError, PromptTooLongError
 from solver.types import Completion, EngineInfo, SamplingParams
 
-RealEngineName = Literal["vllm", "transformers", "scripted"]
+RealEngineName = Literal["vllm", "tensorrt-llm", "transformers", "openai", "scripted"]
 
 
 class Engine(Protocol):
@@ -44,8 +44,9 @@ def require_engine(config: EngineConfig) -> None:
         from solver.engine.scripted import read_script
 
         read_script(config.scripted.script)
-    if name in _REMEDY and find_spec(name) is None:
-        raise EngineError(f"the engine {name} is not installed: {_REMEDY[name]}")
+    package, remedy = _PACKAGE.get(name, (None, ""))
+    if package is not None and find_spec(package) is None:
+        raise EngineError(f"the engine {name} is not installed: {remedy}")
 
 
 def build_engine(config: EngineConfig, model: Path | None) -> Engine:
@@ -60,12 +61,30 @@ def build_engine(config: EngineConfig, model: Path | None) -> Engine:
         from solver.engine.vllm import VllmEngine
 
         return VllmEngine(config, model)
+    if name == "openai":
+        from solver.engine.openai import OpenAIEngine
+
+        return OpenAIEngine(config, model)
     from solver.engine.transformers import TransformersEngine
 
     return TransformersEngine(config, model)
 
 
-_REMEDY = {
-    "vllm": "run `make setup` (CPU), `pip install -c constraints.txt .[vllm]` (CUDA), or choose --engine transformers",
-    "transformers": "run `make setup`, or `pip install -c constraints.txt .[cpu]`",
+def check_fits(prompt: list[int], max_model_len: int) -> None:
+    """Raises PromptTooLongError where the context has no room for one more token."""
+    if len(prompt) >= max_model_len:
+        raise PromptTooLongError(f"the prompt has {len(prompt)} tokens, the context {max_model_len}")
+
+
+_PACKAGE = {
+    "vllm": (
+        "vllm",
+        "run `make setup` (CPU), `pip install -c constraints.txt .[vllm]` (CUDA), or choose --engine transformers",
+    ),
+    "tensorrt-llm": (
+        "tensorrt_llm",
+        "`pip install tensorrt-llm --extra-index-url https://pypi.nvidia.com` (CUDA), or choose --engine vllm",
+    ),
+    "transformers": ("transformers", "run `make setup`, or `pip install -c constraints.txt .[cpu]`"),
+    "openai": ("aiohttp", "`pip install -c constraints.txt .[openai]`"),
 }

@@ -23,8 +23,9 @@ from typing import Any, Literal
 from solver import __version__
 from solver.chat.tokenizer import ByteTokenizer
 from solver.config import EngineConfig
+from solver.engine.base import check_fits
 from solver.engine.stopping import StopChecker
-from solver.errors import EngineError, PromptTooLongError, UsageError
+from solver.errors import EngineError, UsageError
 from solver.types import Completion, EngineInfo, SamplingParams
 
 _CHUNK = 16  # tokens in one Completion
@@ -82,8 +83,7 @@ class ScriptedEngine:
         )
 
     async def generate(self, prompt: list[int], params: SamplingParams) -> AsyncGenerator[Completion, None]:
-        if len(prompt) >= self._config.max_model_len:
-            raise PromptTooLongError(f"the prompt has {len(prompt)} tokens, the context {self._config.max_model_len}")
+        check_fits(prompt, self._config.max_model_len)
         async with self._slots:
             self.running += 1
             try:
@@ -91,6 +91,9 @@ class ScriptedEngine:
                     yield completion
             finally:
                 self.running -= 1
+
+    async def is_idle(self) -> bool:
+        return self.running == 0
 
     async def close(self) -> None:
         await asyncio.sleep(self._config.scripted.close_seconds)

@@ -1,8 +1,8 @@
 """A folder's model through transformers: the engine where vLLM has no build.
 
-All running turns are decoded together, one step at a time, in a thread of their own; turns join and leave between
-steps. Not covered: a prefix is computed again for every turn, and log-probabilities are those of the full distribution
-before truncation.
+All running turns are decoded together in a thread of their own; `solver.engine.batch` says how. transformers has a
+continuous-batching manager too: on this CPU it samples a fifth of the tokens a second of plain `generate`, so it is
+not used (bench/results/throughput.md compares this engine with `generate`).
 """
 
 import asyncio
@@ -14,35 +14,21 @@ from collections.abc import AsyncGenerator
 from importlib import metadata
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from solver.chat.tokenizer import FolderTokenizer
 from solver.config import EngineConfig
+from solver.engine.base import check_fits
 from solver.engine.device import has_bfloat16
+from solver.engine.memory import attempts_that_fit
 from solver.engine.stopping import StopChecker
-from solver.errors import EngineError, PromptTooLongError
+from solver.errors import EngineError
 from solver.types import Completion, EngineInfo, SamplingParams
 
+if TYPE_CHECKING:
+    from solver.engine.batch import Turn
 
-class _Turn:
-    """One request: what the decoding thread knows of it, and the way its tokens take to the event loop."""
-
-    def __init__(self, prompt: list[int], params: SamplingParams, stops: StopChecker) -> None:
-        self.prompt, self.params, self.stops = prompt, params, stops
-        self.closed = False
-        self.generator: Any = None
-        self._loop = asyncio.get_running_loop()
-        self._ready: asyncio.Queue[Completion | EngineError] = asyncio.Queue()
-
-    def send(self, item: Completion | EngineError) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._ready.put_nowait, item)
-
-    async def receive(self) -> Completion:
-        item = await self._ready.get()
-        if isinstance(item, EngineError):
-            raise item
-        return item
+_GIB = 2**30
 
 
 class TransformersEngine:
@@ -52,14 +38,17 @@ class TransformersEngine:
         self._model: Any = None
         self._eos: tuple[int, ...] = ()
         self._wake = threading.Condition()
-        self._waiting: deque[_Turn] = deque()
+        self._waiting: deque[Turn] = deque()
         self._closing = False
         self._ended = asyncio.Event()
+        self._batch: Any = None
+        self._slots = config.max_num_seqs
         self.running = 0
         """Requests in progress now."""
 
     async def start(self) -> EngineInfo:
         loop, began = asyncio.get_running_loop(), monotonic()
+        self._slots, notes = await attempts_that_fit(self._config, self._folder)
         started: asyncio.Future[None] = loop.create_future()
 
         def settle(error: Exception | None) -> None:
@@ -89,14 +78,16 @@ class TransformersEngine:
             device=str(self._model.device.type),
             dtype=str(self._model.dtype).removeprefix("torch."),
             max_model_len=self._config.max_model_len,
-            max_num_seqs=self._config.max_num_seqs,
+            max_num_seqs=self._slots,
             start_seconds=monotonic() - began,
+            notes=notes,
         )
 
     async def generate(self, prompt: list[int], params: SamplingParams) -> AsyncGenerator[Completion, None]:
-        if len(prompt) >= self._config.max_model_len:
-            raise PromptTooLongError(f"the prompt has {len(prompt)} tokens, the context {self._config.max_model_len}")
-        turn = _Turn(prompt, params, StopChecker(params, self._tokenizer, self._eos))
+        from solver.engine.batch import Turn
+
+        check_fits(prompt, self._config.max_model_len)
+        turn = Turn(prompt, params, StopChecker(params, self._tokenizer, self._eos))
         with self._wake:
             self._waiting.append(turn)
             self._wake.notify()
@@ -110,6 +101,10 @@ class TransformersEngine:
         finally:
             turn.closed = True
             self.running -= 1
+
+    async def is_idle(self) -> bool:
+        """Whether nothing is being decoded."""
+        return not self._waiting and not self._batch.turns
 
     async def close(self) -> None:
         with self._wake:
@@ -140,7 +135,9 @@ class TransformersEngine:
     def _decode_until_closed(self) -> None:
         import torch
 
-        batch = _Batch(self._model)
+        from solver.engine.batch import Batch, deliver
+
+        batch = self._batch = Batch(self._model, self._config.cpu_kv_cache_gib * _GIB)
         try:
             with torch.inference_mode():
                 while not self._closing:
@@ -148,156 +145,13 @@ class TransformersEngine:
                     with self._wake:
                         if not batch.turns and not self._waiting:
                             self._wake.wait()
-                        room = self._config.max_num_seqs - len(batch.turns)
+                        room = self._slots - len(batch.turns)
                         new = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
                     batch.join([turn for turn in new if not turn.closed])
                     batch.step()
         except Exception as error:  # noqa: BLE001  out of memory and the like: every turn must hear of it
             failure = EngineError(f"transformers stopped working: {_first_line(error)}")
-            for turn in [*batch.turns, *self._waiting]:
-                turn.send(failure)
-
-
-class _Batch:
-    """The turns being decoded, with one KV cache padded on the left so that all end at the same column."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.turns: list[_Turn] = []
-        self._cache: Any = None
-        self._mask: Any = None  # [turns, columns]: 1 where the cache holds a token
-        self._logits: Any = None  # [turns, vocabulary] of the next token
-        self._seen: Any = None  # [turns, vocabulary]: tokens of the transcript, for the repetition penalty
-
-    def join(self, turns: list[_Turn]) -> None:
-        """Compute the prompts of new turns and put them beside the running ones."""
-        import torch
-        from transformers import DynamicCache
-
-        if not turns:
-            return
-        device = self._model.device
-        width = max(len(turn.prompt) for turn in turns)
-        ids = torch.tensor([[0] * (width - len(t.prompt)) + t.prompt for t in turns], device=device)
-        mask = torch.tensor([[0] * (width - len(t.prompt)) + [1] * len(t.prompt) for t in turns], device=device)
-        seen = torch.zeros(len(turns), self._model.config.vocab_size, dtype=torch.bool, device=device)
-        for row, turn in enumerate(turns):
-            turn.generator = torch.Generator(device)
-            turn.generator.manual_seed(turn.params.seed) if turn.params.seed is not None else turn.generator.seed()
-            seen[row, torch.tensor(turn.prompt, device=device)] = True
-        cache = DynamicCache(config=self._model.config)
-        output = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits = output.logits[:, -1].float()
-        if self.turns:
-            cache, mask = _side_by_side(self._cache, self._mask, cache, mask)
-            logits, seen = torch.cat([self._logits, logits]), torch.cat([self._seen, seen])
-        self.turns, self._cache, self._mask, self._logits, self._seen = self.turns + turns, cache, mask, logits, seen
-
-    def step(self) -> None:
-        """Sample one token for every turn, hand it out, and compute the next logits of those that go on."""
-        import torch
-
-        if not self.turns:
-            return
-        tokens = [
-            _sample(logits, turn.params, turn.generator, seen)
-            for turn, logits, seen in zip(self.turns, self._logits, self._seen, strict=True)
-        ]
-        going_on = []
-        for row, (turn, (token, logprob)) in enumerate(zip(self.turns, tokens, strict=True)):
-            finish = turn.stops.feed(token)
-            turn.send(Completion((token,), None if turn.params.logprobs is None else (logprob,), finish))
-            if finish is None:
-                going_on.append(row)
-        next_tokens = torch.tensor([token for token, _ in tokens], device=self._model.device)
-        self._keep(going_on)
-        if not going_on:
-            return
-        next_tokens = next_tokens[going_on][:, None]
-        self._seen.scatter_(1, next_tokens, value=True)
-        self._mask = torch.cat([self._mask, torch.ones_like(next_tokens)], dim=1)
-        output = self._model(
-            input_ids=next_tokens,
-            attention_mask=self._mask,
-            position_ids=self._mask.sum(-1, keepdim=True) - 1,
-            past_key_values=self._cache,
-            use_cache=True,
-        )
-        self._logits = output.logits[:, -1].float()
-
-    def drop_closed(self) -> None:
-        self._keep([row for row, turn in enumerate(self.turns) if not turn.closed])
-
-    def _keep(self, rows: list[int]) -> None:
-        if len(rows) == len(self.turns):
-            return
-        self.turns = [self.turns[row] for row in rows]
-        if not rows:
-            self._cache = self._mask = self._logits = self._seen = None
-            return
-        import torch
-
-        index = torch.tensor(rows, device=self._model.device)
-        self._mask, self._logits, self._seen = self._mask[index], self._logits[index], self._seen[index]
-        # Columns that no remaining turn uses are padding for all of them.
-        unused = int((self._mask.sum(0) == 0).long().cumprod(0).sum())
-        self._mask = self._mask[:, unused:]
-        for layer in self._cache.layers:
-            layer.keys, layer.values = layer.keys[index, :, unused:], layer.values[index, :, unused:]
-
-
-def _side_by_side(cache: Any, mask: Any, other: Any, other_mask: Any) -> tuple[Any, Any]:
-    """Two caches as one batch: the shorter is padded on the left."""
-    import torch
-    from torch.nn.functional import pad
-
-    width = max(mask.shape[1], other_mask.shape[1])
-    here, there = width - mask.shape[1], width - other_mask.shape[1]
-    for layer, new in zip(cache.layers, other.layers, strict=True):
-        layer.keys = torch.cat([pad(layer.keys, (0, 0, here, 0)), pad(new.keys, (0, 0, there, 0))])
-        layer.values = torch.cat([pad(layer.values, (0, 0, here, 0)), pad(new.values, (0, 0, there, 0))])
-    return cache, torch.cat([pad(mask, (here, 0)), pad(other_mask, (there, 0))])
-
-
-def _sample(logits: Any, params: SamplingParams, generator: Any, seen: Any) -> tuple[int, float]:
-    """One token and its log-probability, from logits of shape [vocabulary]."""
-    import torch
-
-    if params.repetition_penalty != 1.0:
-        penalty = torch.where(logits > 0, 1 / params.repetition_penalty, params.repetition_penalty)
-        logits = torch.where(seen, logits * penalty, logits)
-    logprobs = torch.log_softmax(logits, dim=-1)
-    if params.temperature == 0:
-        token = int(logprobs.argmax())
-        return token, float(logprobs[token])
-    probabilities = torch.softmax(logits / params.temperature, dim=-1)
-    if params.top_k or params.top_p < 1 or params.min_p:
-        probabilities = _truncated(probabilities, params)
-    token = int(torch.multinomial(probabilities, 1, generator=generator))
-    return token, float(logprobs[token])
-
-
-def _truncated(probabilities: Any, params: SamplingParams) -> Any:
-    import torch
-
-    if params.min_p:
-        probabilities = probabilities * (probabilities >= params.min_p * probabilities.max())
-    if not params.top_k and params.top_p == 1:
-        return probabilities
-    ordered, index = probabilities.sort(descending=True)
-    keep = torch.ones_like(ordered, dtype=torch.bool)
-    if params.top_k:
-        keep[params.top_k :] = False
-    if params.top_p < 1:
-        keep &= ordered.cumsum(0) - ordered < params.top_p * ordered.sum()
-    return torch.zeros_like(probabilities).scatter_(0, index, ordered * keep)
+            deliver([(turn, failure) for turn in [*batch.turns, *self._waiting]])
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,76 @@
+"""The miniature's training and evaluation data: drawn from the families, and GSM8K's training split if at hand."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+import merge.miniature.families  # noqa: F401  (registers them)
+from merge.miniature.family import FAMILIES, Case, Family
+from merge.miniature.gsm8k import read_gsm8k
+from merge.samples import Sample
+from solver.types import Mode
+
+Held = Literal["instances", "phrasings", "families"]
+"""What an evaluation set holds out: fresh numbers in trained wordings, wordings never trained, or whole families."""
+
+
+def draw_samples(mode: Mode, seed: int) -> Iterator[Sample]:
+    """Samples for ever: each round goes once through all trained families in a new order."""
+    random = Random(f"train {mode} {seed}")
+    while True:
+        names = sorted(name for name, family in FAMILIES.items() if not family.held_out)
+        random.shuffle(names)
+        for name in names:
+            family = FAMILIES[name]
+            case = family.draw(random)
+            yield as_sample(case, random.choice(family.trained_phrasings), mode, random)
+
+
+def as_sample(case: Case, phrasing: str, mode: Mode, random: Random) -> Sample:
+    problem = phrasing.format_map(case.values)
+    if mode == "tir":
+        return Sample.of_program(problem, random.choice(case.programs), case.answer)
+    return Sample(problem, "cot", (f"{case.solution}\nThe answer is \\boxed{{{case.answer}}}.",), case.answer)
+
+
+def mixed_samples(mode: Mode, number: int, seed: int, gsm8k: Path | None, gsm8k_share: float) -> list[Sample]:
+    """`number` samples, of which a share is GSM8K's; no GSM8K problem comes twice before all came once."""
+    random = Random(f"mix {mode} {seed}")
+    others: list[Sample] = []
+    if gsm8k is not None:
+        pairs = list(read_gsm8k(gsm8k))
+        others = [cot for cot, _ in pairs] if mode == "cot" else [tir for _, tir in pairs if tir]
+        random.shuffle(others)
+    num_others = round(number * gsm8k_share) if others else 0
+    generated = draw_samples(mode, seed)
+    samples = [next(generated) for _ in range(number - num_others)]
+    samples += [others[k % len(others)] for k in range(num_others)]
+    random.shuffle(samples)
+    return samples
+
+
+def write_evaluation(path: Path, held: Held, number: int, seed: int) -> None:
+    """A problem file (id, problem, answer) for `solver solve`, families in turn; no problem comes twice."""
+    random = Random(f"evaluation {held} {seed}")
+    families = [it for _, it in sorted(FAMILIES.items()) if it.held_out == (held == "families")]
+    rows: dict[str, tuple[str, int]] = {}
+    while len(rows) < number:
+        for family in families:
+            text, answer = _problem(family, held, random)
+            rows.setdefault(text, (f"{family.name}-{len(rows)}", answer))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "problem", "answer"])
+        writer.writerows((name, text, answer) for text, (name, answer) in list(rows.items())[:number])
+
+
+def _problem(family: Family, held: Held, random: Random) -> tuple[str, int]:
+    case = family.draw(random)
+    choices = {
+        "instances": family.trained_phrasings,
+        "phrasings": (family.held_out_phrasing,),
+        "families": family.phrasings,
+    }[held]
+    return random.choice(choices).format_map(case.values), case.answer

@@ -1,0 +1,78 @@
+"""What supervised fine-tuning reads: samples of a problem and the model's own turns, and their tokens.
+
+A sample is a line of JSON: `problem`, `mode` (cot or tir), `turns`, `answer`, `effort` (or null). Turns alternate: the
+model's own text, what Python printed, own text again, and so on. Only own text is learned. A turn that Python follows
+ends in the chat format's end of a call.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from solver.chat import ChatFormat, Tokenizer
+from solver.errors import UsageError
+from solver.types import Effort, ExecutionResult, Mode, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    problem: str
+    mode: Mode
+    turns: tuple[str, ...]
+    answer: int
+    effort: Effort | None = None
+
+    @classmethod
+    def of_program(cls, problem: str, program: str, answer: int) -> "Sample":
+        """The model writes the program, reads the answer from its output, and boxes it."""
+        call = f"<tool_call>\n{program}\n</tool_call>"
+        return cls(problem, "tir", (call, str(answer), f"\nThe answer is \\boxed{{{answer}}}."), answer)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSample:
+    """Tokens of a whole transcript, and which of them the model wrote itself."""
+
+    token_ids: list[int]
+    is_own: list[bool]
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+
+def tokenize(sample: Sample, chat: ChatFormat, tokenizer: Tokenizer) -> TokenSample:
+    """The tokens that a run would have sampled and appended, by the same chat format."""
+    ids = chat.prompt(Problem("sample", sample.problem), sample.mode, sample.effort)
+    own = [False] * len(ids)
+    for index, turn in enumerate(sample.turns):
+        if index % 2 == 0:
+            tokens = tokenizer.encode(turn)
+        else:
+            result = ExecutionResult("ok", turn, 0.0, state_kept=True)
+            tokens = chat.code_result(result, chat.max_code_calls - index // 2 - 1)
+        ids += tokens
+        own += [index % 2 == 0] * len(tokens)
+    return TokenSample([*ids, chat.stop_token_ids[0]], [*own, True])
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    lines = (json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+def read_samples(path: Path) -> Iterator[Sample]:
+    """Raises UsageError, which names the line."""
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    with file:
+        for number, line in enumerate(file, 1):
+            try:
+                record = json.loads(line)
+                turns = tuple(str(turn) for turn in record["turns"])
+                yield Sample(record["problem"], record["mode"], turns, int(record["answer"]), record.get("effort"))
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"{path}, line {number} is no training sample: {error!r}") from None

@@ -1,0 +1,232 @@
+"""Supervised fine-tuning of a parent: LoRA or full, float32 on a CPU, bfloat16 on a GPU; loss on the model's own text.
+
+Batches are cut by tokens from samples of like length (the length buckets of Nemotron-Math, arXiv 2512.15489, section on
+sequential bucketed training), so that hardly any padding is computed. The learning rate warms up, stays, and decays
+linearly over the last steps (WSD: a run can be prolonged from its checkpoint before the decay).
+
+A killed training leaves its last checkpoint and goes on from there; the adapter that a merge reads is written at the
+end, beside its destination and renamed.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from merge.samples import TokenSample, read_samples, tokenize
+from solver.chat import build_chat, load_tokenizer
+from solver.config import SolverConfig, load_config
+from solver.errors import UsageError
+
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    base: str
+    samples: str
+    output: str
+    preset: str = "miniature"
+    start: str = ""
+    """An adapter of an earlier training to go on from."""
+    rank: int = 16
+    """LoRA's rank on all linear layers; 0: full fine-tuning."""
+    learning_rate: float = 1e-3
+    tokens_per_batch: int = 1024
+    """Tokens of a step, padding included."""
+    max_length: int = 512
+    """Longer samples are left out, and counted."""
+    warmup_steps: int = 10
+    decay_steps: int = 40
+    max_steps: int = 0
+    """0: once through the samples."""
+    order: str = "mixed"
+    """mixed: batches in random order. sequential: short ones first, stage by stage."""
+    checkpoint_seconds: float = 300.0
+    seed: int = 0
+
+
+def make_batches(lengths: Sequence[int], config: TrainConfig) -> list[list[int]]:
+    """Indices of samples, batch by batch: of like length, padded to at most `tokens_per_batch` tokens."""
+    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+    batches: list[list[int]] = [[]]
+    for index in by_length:
+        if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > config.tokens_per_batch:
+            batches.append([])
+        batches[-1].append(index)
+    if config.order == "mixed":
+        Random(config.seed).shuffle(batches)
+    return batches
+
+
+def padding_saved(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
+    """How many times fewer positions are computed than with every sample padded to the longest."""
+    return len(lengths) * max(lengths) / sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+
+
+def learning_rate(step: int, num_steps: int, config: TrainConfig) -> float:
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    left = min(1.0, (num_steps - step) / max(1, config.decay_steps))
+    return config.learning_rate * min(warm, left)
+
+
+def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenSample]:
+    tokenizer = load_tokenizer(Path(config.base))
+    chat = build_chat(solver_config.chat, tokenizer)
+    samples = [tokenize(it, chat, tokenizer) for it in read_samples(Path(config.samples))]
+    kept = [it for it in samples if len(it) <= config.max_length]
+    if not kept:
+        raise UsageError(f"no sample of {config.samples} has at most {config.max_length} tokens: raise max_length")
+    if len(kept) < len(samples):
+        _say(
+            f"{len(samples) - len(kept)} of {len(samples)} samples are longer than {config.max_length} tokens: left out"
+        )
+    return kept
+
+
+class Training:
+    """Model, optimizer and place in the data; `run` goes on from the last checkpoint."""
+
+    def __init__(self, config: TrainConfig, samples: Sequence[TokenSample]) -> None:
+        import torch
+
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.samples = samples
+        self.batches = make_batches([len(it) for it in samples], config)
+        self.num_steps = min(config.max_steps or len(self.batches), len(self.batches))
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = self._load()
+        self.weights = [it for it in self.model.parameters() if it.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.weights, betas=(0.9, 0.98), weight_decay=0.0)
+        self.step = 0
+        self.checkpoint = Path(f"{config.output}.checkpoint.pt")
+        self._resume()
+
+    def _load(self) -> Any:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        model = AutoModelForCausalLM.from_pretrained(self.config.base, dtype=dtype).to(self.device)
+        model.config.use_cache = False
+        if self.config.rank == 0:
+            return model.train()
+        from peft import LoraConfig, PeftModel, get_peft_model
+
+        if self.config.start:
+            adapted = PeftModel.from_pretrained(
+                model, self.config.start, is_trainable=True, autocast_adapter_dtype=False
+            )
+            return adapted.to(dtype)
+        rank = self.config.rank
+        return get_peft_model(
+            model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
+        )
+
+    def run(self) -> None:
+        started = saved = time.monotonic()
+        tokens = 0
+        losses: list[float] = []
+        while self.step < self.num_steps:
+            batch = [self.samples[i] for i in self.batches[self.step]]
+            losses.append(self._take_step(batch))
+            tokens += sum(map(len, batch))
+            if self.step % 5 == 0 or self.step == self.num_steps:
+                speed = tokens / (time.monotonic() - started)
+                recent = losses[-5:]
+                _say(f"step {self.step}/{self.num_steps} loss {sum(recent) / len(recent):.4f} · {speed:.0f} tokens/s")
+            if time.monotonic() - saved > self.config.checkpoint_seconds:
+                self._save_checkpoint()
+                saved = time.monotonic()
+        self._save_checkpoint()
+        self._write()
+
+    def _take_step(self, batch: Sequence[TokenSample]) -> float:
+        import torch
+
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.num_steps, self.config)
+        loss = self._loss(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return float(loss.detach())
+
+    def _loss(self, batch: Sequence[TokenSample]) -> Any:
+        """Mean cross-entropy over own tokens; the vocabulary's head, a fifth of the work, sees only these."""
+        import torch
+
+        longest = max(map(len, batch))
+        ids = torch.zeros(len(batch), longest, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        own = torch.zeros(len(batch), longest, dtype=torch.bool)
+        for row, sample in enumerate(batch):
+            ids[row, : len(sample)] = torch.tensor(sample.token_ids)
+            mask[row, : len(sample)] = 1
+            own[row, : len(sample)] = torch.tensor(sample.is_own)
+        ids, mask, own = ids.to(self.device), mask.to(self.device), own.to(self.device)
+        inner = self.model.base_model.model if self.config.rank else self.model
+        hidden = inner.model(input_ids=ids, attention_mask=mask).last_hidden_state
+        learned = own[:, 1:]
+        logits = inner.lm_head(hidden[:, :-1][learned])
+        return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learned])
+
+    def _resume(self) -> None:
+        import torch
+
+        if not self.checkpoint.is_file():
+            return
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        trainable = {name: it for name, it in self.model.named_parameters() if it.requires_grad}
+        with torch.no_grad():
+            for name, tensor in state["weights"].items():
+                trainable[name].copy_(tensor)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        _say(f"going on from step {self.step} of {self.checkpoint}")
+
+    def _save_checkpoint(self) -> None:
+        import torch
+
+        weights = {name: it.detach() for name, it in self.model.named_parameters() if it.requires_grad}
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save({"weights": weights, "optimizer": self.optimizer.state_dict(), "step": self.step}, partial)
+        partial.replace(self.checkpoint)
+
+    def _write(self) -> None:
+        """The adapter (or the whole model) in bfloat16, as a merge reads it."""
+        import torch
+
+        destination = Path(self.config.output)
+        partial = destination.with_name(f".{destination.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        self.model.to(torch.bfloat16).save_pretrained(partial)
+        record = {**asdict(self.config), "base": Path(self.config.base).name, "samples": Path(self.config.samples).name}
+        record |= {"output": destination.name, "steps": self.step, "tokens": sum(map(len, self.samples))}
+        (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        shutil.rmtree(destination, ignore_errors=True)
+        partial.rename(destination)
+
+
+def train(config: TrainConfig) -> None:
+    """Raises UsageError for samples that cannot be read or do not fit."""
+    samples = load_tokens(config, load_config(config.preset))
+    training = Training(config, samples)
+    lengths = [len(it) for it in samples]
+    _say(
+        f"{len(samples)} samples, {sum(lengths)} tokens, {training.num_steps} steps; "
+        f"{padding_saved(lengths, training.batches):.1f} times fewer positions than padded to the longest"
+    )
+    training.run()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  progress

@@ -1,0 +1,275 @@
+"""All running turns of one transformers model, decoded together, one token each a step.
+
+Turns join and leave between steps. The KV cache is one tensor a layer, padded on the left so that all turns end at the
+same column, with room for columns to come: a step writes one column and copies nothing. A prompt that several turns
+share is computed once; what was computed for a turn is kept for the next turn of the same attempt.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from solver.engine.entropy import entropy
+from solver.engine.sampling import sample
+from solver.engine.stopping import StopChecker
+from solver.errors import EngineError
+from solver.types import Completion, SamplingParams
+
+Layers = Sequence[tuple[Any, Any]]
+"""Keys and values of each layer, tensors [turns, heads, tokens, size]."""
+
+_ROOM = 128  # columns allocated ahead
+
+
+class Turn:
+    """One request: what the decoding thread knows of it, and the way its tokens take to the event loop."""
+
+    def __init__(self, prompt: list[int], params: SamplingParams, stops: StopChecker) -> None:
+        self.tokens = list(prompt)
+        self.params, self.stops = params, stops
+        self.num_cached: int | None = None
+        self.closed = False
+        self.generator = torch.Generator()
+        self.generator.manual_seed(params.seed) if params.seed is not None else self.generator.seed()
+        self.loop = asyncio.get_running_loop()
+        self._ready: asyncio.Queue[Completion | EngineError] = asyncio.Queue()
+
+    def put(self, item: Completion | EngineError) -> None:
+        """In the event loop's thread."""
+        self._ready.put_nowait(item)
+
+    async def receive(self) -> Completion:
+        item = await self._ready.get()
+        if isinstance(item, EngineError):
+            raise item
+        return item
+
+
+def deliver(items: Sequence[tuple[Turn, Completion | EngineError]]) -> None:
+    """Hand what a step made to the event loop, in one call."""
+
+    def put_all() -> None:
+        for turn, item in items:
+            turn.put(item)
+
+    if items:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            items[0][0].loop.call_soon_threadsafe(put_all)
+
+
+class Batch:
+    def __init__(self, model: Any, cache_bytes: int) -> None:
+        self._model = model
+        self._prefixes = PrefixStore(cache_bytes)
+        self.turns: list[Turn] = []
+        self._cache: Any = None
+        self._lengths: list[int] = []
+        """Tokens of each turn in the cache."""
+        self._logits: Any = None
+        """[turns, vocabulary] of the next token."""
+
+    def join(self, turns: Sequence[Turn]) -> None:
+        """Compute the prompts of new turns, and put them beside the running ones."""
+        computed = []
+        for turn in turns:
+            layers, logits, turn.num_cached = self._prefixes.computed(turn.tokens) or self._prefill(turn.tokens)
+            computed.append(layers)
+            self._logits = logits if self._logits is None else torch.cat([self._logits, logits])
+        if turns:
+            self._add(computed, [len(turn.tokens) for turn in turns])
+            self.turns += turns
+
+    def step(self) -> None:
+        """Sample one token for every turn, hand it out, and compute the next logits of those that go on."""
+        if not self.turns:
+            return
+        sampled = sample(self._logits, [(turn.params, turn.generator, turn.tokens) for turn in self.turns])
+        made, going_on = [], []
+        for row, (turn, (token, logprob, top)) in enumerate(zip(self.turns, sampled, strict=True)):
+            finish = turn.stops.feed(token)
+            turn.tokens.append(token)
+            logprobs = None if logprob is None else (logprob,)
+            entropies = None if logprob is None else (entropy(top),)
+            made.append((turn, Completion((token,), logprobs, finish, entropies, turn.num_cached)))
+            turn.num_cached = None
+            if finish is None:
+                going_on.append(row)
+        deliver(made)
+        self._keep(going_on)
+        if self.turns:
+            self._decode(torch.tensor([[turn.tokens[-1]] for turn in self.turns], device=self._model.device))
+
+    def drop_closed(self) -> None:
+        self._keep([row for row, turn in enumerate(self.turns) if not turn.closed])
+
+    def _prefill(self, tokens: list[int]) -> tuple[Layers, Any, int]:
+        """Keys and values of each layer, the next token's logits, and how many of the tokens were known."""
+        known, layers = self._prefixes.longest(tokens)
+        cache = _new_cache(self._model.config)
+        for layer, (keys, values) in zip(cache.layers, layers, strict=False):
+            layer.update(keys[:, :, :known], values[:, :, :known])
+        ids = torch.tensor([tokens[known:]], device=self._model.device)
+        positions = torch.arange(known, len(tokens), device=self._model.device)[None]
+        output = self._model(
+            input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+        )
+        computed = [(layer.keys, layer.values) for layer in cache.layers]
+        logits = output.logits[:, -1].float()
+        self._prefixes.add(tokens, computed, logits)
+        return computed, logits, known
+
+    def _decode(self, ids: Any) -> None:
+        width, device = max(self._lengths) + 1, self._model.device
+        lengths = torch.tensor(self._lengths, device=device)
+        mask = None
+        if min(self._lengths) != max(self._lengths):
+            mask = (torch.arange(width, device=device)[None] >= (width - 1 - lengths)[:, None]).long()
+        output = self._model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=lengths[:, None],
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._lengths = [length + 1 for length in self._lengths]
+        self._logits = output.logits[:, -1].float()
+
+    def _add(self, computed: Sequence[Layers], lengths: Sequence[int]) -> None:
+        """Put turns' keys and values beside those of the running turns; the shorter are padded on the left."""
+        parts = list(computed)
+        if self.turns:
+            parts.insert(0, [(layer.keys, layer.values) for layer in self._cache.layers])
+        self._cache = _new_cache(self._model.config)
+        for layer, pairs in zip(self._cache.layers, zip(*parts, strict=True), strict=True):
+            layer.update(_stack([keys for keys, _ in pairs]), _stack([values for _, values in pairs]))
+        self._lengths += lengths
+
+    def _keep(self, rows: list[int]) -> None:
+        if len(rows) == len(self.turns):
+            return
+        for row in sorted(set(range(len(self.turns))) - set(rows)):
+            self._remember(row)
+        self.turns = [self.turns[row] for row in rows]
+        before = max(self._lengths)
+        self._lengths = [self._lengths[row] for row in rows]
+        if not rows:
+            self._cache = self._logits = None
+            return
+        index = torch.tensor(rows, device=self._model.device)
+        self._logits = self._logits[index]
+        unused = before - max(self._lengths)  # columns that are padding for all that remain
+        for layer in self._cache.layers:
+            layer.set(layer.keys[index, :, unused:], layer.values[index, :, unused:])
+
+    def _remember(self, row: int) -> None:
+        length = self._lengths[row]
+        layers = [
+            (layer.keys[row : row + 1, :, -length:].clone(), layer.values[row : row + 1, :, -length:].clone())
+            for layer in self._cache.layers
+        ]
+        self._prefixes.add(self.turns[row].tokens[:length], layers)
+
+
+class PrefixStore:
+    """Keys and values of transcripts that were computed, the least recently used given up first."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._entries: OrderedDict[tuple[int, ...], tuple[Layers, Any]] = OrderedDict()
+
+    def computed(self, tokens: list[int]) -> tuple[Layers, Any, int] | None:
+        """A prompt that is there as a whole, next logits included."""
+        key = tuple(tokens)
+        if (entry := self._entries.get(key)) is None or entry[1] is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry[0], entry[1], len(tokens)
+
+    def longest(self, tokens: list[int]) -> tuple[int, Layers]:
+        """How many of the first tokens are there (never the last: its logits are wanted), and the layers with them."""
+        best, found = 0, None
+        for key in self._entries:
+            if (length := _common(key, tokens)) > best:
+                best, found = length, key
+        if found is None:
+            return 0, []
+        self._entries.move_to_end(found)
+        return min(best, len(tokens) - 1), self._entries[found][0]
+
+    def add(self, tokens: list[int], layers: Layers, logits: Any = None) -> None:
+        key = tuple(tokens)
+        if key in self._entries:
+            return
+        self._entries[key] = (layers, logits)
+        self._bytes += _num_bytes(layers)
+        while self._bytes > self._max_bytes and self._entries:
+            _, (oldest, _) = self._entries.popitem(last=False)
+            self._bytes -= _num_bytes(oldest)
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values [turns, heads, columns, size] in tensors with columns to spare."""
+
+    _room: tuple[Any, Any] | None = None
+
+    def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.set(key_states, value_states)
+            return self.keys, self.values
+        before = self.keys.shape[-2]
+        after = before + key_states.shape[-2]
+        if self._room is None or self._room[0].shape[-2] < after:
+            self._room = _grown(self.keys, after), _grown(self.values, after)
+        self._room[0][:, :, before:after] = key_states
+        self._room[1][:, :, before:after] = value_states
+        self.keys, self.values = self._room[0][:, :, :after], self._room[1][:, :, :after]
+        return self.keys, self.values
+
+    def set(self, keys: Any, values: Any) -> None:
+        self.keys, self.values, self._room = keys, values, None
+
+
+def _new_cache(config: Any) -> Any:
+    cache = DynamicCache(config=config)
+    if not all(type(layer) is DynamicLayer for layer in cache.layers):
+        raise EngineError("not every layer of this model is full attention: choose --engine vllm")
+    cache.layers = [RoomyLayer() for _ in cache.layers]
+    return cache
+
+
+def _grown(tensor: Any, columns: int) -> Any:
+    rows, heads, filled, size = tensor.shape
+    room = tensor.new_empty(rows, heads, columns + _ROOM, size)
+    room[:, :, :filled] = tensor
+    return room
+
+
+def _stack(tensors: Sequence[Any]) -> Any:
+    """As one batch that ends at the same column."""
+    columns = max(tensor.shape[-2] for tensor in tensors)
+    return torch.cat([pad(tensor, (0, 0, columns - tensor.shape[-2], 0)) for tensor in tensors])
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Length of the common prefix, by halving: slices are compared in C."""
+    low, high = 0, min(len(first), len(second))
+    second = tuple(second[:high])
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _num_bytes(layers: Layers) -> int:
+    return sum(keys.nbytes + values.nbytes for keys, values in layers)

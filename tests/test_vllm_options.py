@@ -1,0 +1,51 @@
+"""What vLLM's errors and our settings mean to each other. Messages are those of vLLM 0.32."""
+
+import pytest
+
+from solver.config import load_config
+from solver.engine.vllm_options import _speculation, explain
+from solver.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "ValueError: To serve at least one request with the model's max seq len (131072), (24.0 GiB KV cache is "
+            "needed, which is larger than the available KV cache memory (10.1 GiB). Based on the available memory, the "
+            "estimated maximum model length is 55120. Try increasing `gpu_memory_utilization` (which also controls",
+            "set engine.max_model_len=55120 or less",
+        ),
+        (
+            "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when",
+            "leave no room for the KV cache: raise engine.gpu_memory_utilization",
+        ),
+        (
+            "ValueError: Free memory on device cuda:0 (3.2/79.2 GiB) on startup is less than desired GPU memory",
+            "only 3.2 of 79.2 GiB of the GPU are free",
+        ),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.0 GiB", "out of memory: lower engine.gpu_"),
+        ("ModuleNotFoundError: No module named 'numba'", "it needs the package numba, which is not installed"),
+        ("ValueError: something new\nsecond line", "ValueError: something new"),
+        ("", "it gave no reason"),
+    ],
+)
+def test_an_error_names_the_setting_to_change(message: str, said: str) -> None:
+    assert said in explain(message)
+    assert "\n" not in explain(message)
+
+
+def test_speculation_is_passed_on() -> None:
+    config = load_config(settings=["engine.speculation.method=ngram", "engine.speculation.prompt_lookup_max=4"])
+    assert config.engine.speculation is not None
+    assert _speculation(config.engine.speculation) == {
+        "method": "ngram",
+        "num_speculative_tokens": 3,
+        "prompt_lookup_max": 4,
+    }
+
+
+@pytest.mark.parametrize("settings", [["engine.speculation.method=eagle3"], ["engine.speculation.method=magic"]])
+def test_speculation_that_cannot_be_is_a_usage_error(settings: list[str]) -> None:
+    with pytest.raises(UsageError, match="speculation"):
+        load_config(settings=settings)
