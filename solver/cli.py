@@ -190,17 +190,34 @@ def python(
 
 
 @app.command()
-def doctor() -> None:
-    """Tell what confines the model's Python on this machine, and which mathematics library is missing.
+def doctor(
+    preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, as for `solve`.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the checks as JSON.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Load the model too and have it solve one problem.")] = False,
+) -> None:
+    """Tell whether a run would start here, and what to do where it would not. Exit code 1 where there is a problem.
 
-    Exit code 1 where code could not be run safely or a library is missing.
+    Example: python -m solver doctor --model DIR --deep
     """
-    from solver.sandbox import probe_layers
+    from solver import doctor
+    from solver.config import load_config
 
-    report = probe_layers()
-    for line in report.lines():
-        print(f"sandbox: {line}")
-    _leave(1 if report.problem is not None or report.missing_libraries else 0)
+    if preset is None and config is None and model is not None:
+        preset = "auto"
+    resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
+    lines = []
+    for line in doctor.examine(resolved, deep=deep):
+        lines.append(line)
+        if not as_json:
+            print(line, flush=True)
+    if as_json:
+        print(doctor.as_json(lines))
+    _leave(1 if any(line.state == "problem" for line in lines) else 0)
 
 
 def main() -> NoReturn:
