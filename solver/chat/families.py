@@ -291,7 +291,8 @@ _FAMILIES = (
         max_tokens=120_000,
         licence="Apache-2.0",
         source="openai/harmony (the tests compare with its library, token for token); NVIDIA/NeMo-Skills, gpt-oss",
-        notes="Effort is `Reasoning: low/medium/high`; Python is its built-in tool, called in the analysis channel.",
+        notes="Effort is `Reasoning: low/medium/high`; Python is its built-in tool, called in the analysis channel. "
+        "Its system text promises 120 s a call, as trained; `sandbox.timeout_seconds` is what a call gets.",
     ),
     Family(
         name="qwen3",
