@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from solver.answer import final_part
 from solver.chat.base import CodeCall, Tokenizer, Wording, read_prompt
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.chat.turns import TurnFormat, quoted
 from solver.types import Effort, Mode
 
