@@ -150,7 +150,7 @@ def test_a_stop_string_ends_the_output_with_the_token_that_completes_it(started:
 
 def test_the_same_seed_gives_the_same_tokens_and_another_seed_others(started: Started) -> None:
     async def three() -> list[list[int]]:
-        sampling = {"temperature": 1.5, "max_tokens": 10, "ignore_eos": True}
+        sampling: dict[str, Any] = {"temperature": 1.5, "max_tokens": 10, "ignore_eos": True}
         return [tokens(await started.collect(seed=seed, **sampling)) for seed in (5, 5, 6)]
 
     first, again, other = started.run(three())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_small_weights_are_not_read_ahead_and_large_ones_are(tmp_path: Path, mon
     assert not read
     monkeypatch.setattr(memory, "_READ_AHEAD_FROM", 100)
     read_ahead(tmp_path)
-    for thread in memory.threading.enumerate():
+    for thread in threading.enumerate():
         if thread.name == "read ahead":
             thread.join()
     assert read == [tmp_path / "model.safetensors"]
