@@ -7,6 +7,7 @@ cores a real engine samples about a hundred tokens a second.
 import asyncio
 import functools
 import json
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -322,6 +323,28 @@ def test_a_model_that_cannot_be_loaded_is_one_readable_line(name: EngineName, tm
         assert "\n" not in str(error.value)
 
     asyncio.run(check())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"extra": {"max_num_seq": 3}}, "has no argument 'max_num_seq' (engine.extra): did you mean 'max_num_seqs'?"),
+        ({"kv_cache_dtype": "fp9"}, "engine.kv_cache_dtype: vLLM 0.32.0 has no 'fp9': did you mean 'fp8'?"),
+        ({"quantization": "fp88"}, "engine.quantization: vLLM 0.32.0 has no 'fp88': did you mean 'fp8'?"),
+    ],
+)
+def test_a_setting_that_vllm_does_not_know_is_one_readable_line(settings: dict[str, Any], said: str) -> None:
+    async def check() -> None:
+        config = EngineConfig(name="vllm", max_model_len=MAX_LEN, cpu_kv_cache_gib=1, **settings)
+        engine = build_engine(config, await find_model(None))
+        try:
+            await engine.start()
+        finally:
+            await engine.close()
+
+    with pytest.raises(EngineError, match=re.escape(said)):
+        asyncio.run(check())
 
 
 class Relay:
