@@ -191,35 +191,33 @@ def python(
 
 @app.command()
 def doctor(
-    model: Annotated[Path | None, typer.Option(help="A model folder: tell its family, and why.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, as for `solve`.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the checks as JSON.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Load the model too and have it solve one problem.")] = False,
 ) -> None:
-    """Tell what confines the model's Python on this machine, which mathematics library is missing, and what family a
-    model folder is of.
+    """Tell whether a run would start here, and what to do where it would not. Exit code 1 where there is a problem.
 
-    Exit code 1 where code could not be run safely, a library is missing or the model cannot be used.
+    Example: python -m solver doctor --model DIR --deep
     """
-    from solver.sandbox import probe_layers
+    from solver import doctor
+    from solver.config import load_config
 
-    report = probe_layers()
-    for line in report.lines():
-        print(f"sandbox: {line}")
-    is_usable = model is None or _describe(model)
-    _leave(1 if report.problem is not None or report.missing_libraries or not is_usable else 0)
-
-
-def _describe(folder: Path) -> bool:
-    from solver.chat.template import describe_model
-    from solver.config import ChatConfig
-    from solver.model import check_model
-
-    try:
-        check_model(folder)
-        lines, is_usable = describe_model(folder, ChatConfig()), True
-    except SolverError as error:
-        lines, is_usable = [str(error)], False
-    for line in lines:
-        print(f"model: {line}")
-    return is_usable
+    if preset is None and config is None and model is not None:
+        preset = "auto"
+    resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
+    lines = []
+    for line in doctor.examine(resolved, deep=deep):
+        lines.append(line)
+        if not as_json:
+            print(line, flush=True)
+    if as_json:
+        print(doctor.as_json(lines))
+    _leave(1 if any(line.state == "problem" for line in lines) else 0)
 
 
 def main() -> NoReturn:

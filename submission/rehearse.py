@@ -34,7 +34,12 @@ from submission.wheels import find_image
 _WORKING_LIMIT = 20 * 10**9
 _OURS = {"submission.parquet", "result.json", "health.json", "journal.jsonl"}
 _KILL_SECONDS = 90.0
-_COMMIT_PROBLEMS = 3
+VISIBLE = (
+    Problem("000aaa", "What is $3-3$?", 0),
+    Problem("111bbb", "What is $0\\times 7$?", 0),
+    Problem("222ccc", "Solve $2+x=2$ for $x$.", 0),
+)
+"""What stands in for the visible test of a commit run: as on Kaggle, three rows whose answers are all zero."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class Run:
 
     def line(self) -> str:
         failures = sum(finding.severity == "failure" for finding in self.findings)
-        parts = [f"{self.right}/{self.problems} right"]
+        score = f"{self.right}/{self.problems} right"
+        parts = [score if self.mode == "rerun" else f"{len(self.answers)}/{self.problems} answered"]
         parts += [] if self.fallbacks is None else [f"{self.fallbacks} fallbacks"]
         parts += [] if self.seconds_to_serve is None else [f"served after {self.seconds_to_serve:.1f} s"]
         parts += [f"{self.session.seconds:.1f} s in all", f"{failures} failures" if failures else "ok"]
@@ -128,12 +134,16 @@ def rehearse(
 ) -> Report:
     """Raises SolverError where nothing can be rehearsed; what goes wrong in it is in the report."""
     config = read_config(bundle / "wheels" / "submission.json")
+    if not config.protocol.has_gateway:
+        raise RehearsalError(
+            f"{config.competition} had no gateway to rehearse: drive submission.aimo1.LocalEnv instead"
+        )
     asked = read_problems(problems)
     report = Report(stage=describe_isolation(use_namespaces=options.use_namespaces))
     environment = prepare_environment(find_image(config.wheels.image)) if options.clean else None
     for mode, layout, number in _plan(config, options):
         with _folder(options, f"{mode}-{layout}-{number}") as folder:
-            chosen = asked[:_COMMIT_PROBLEMS] if mode == "commit" else asked
+            chosen = VISIBLE if mode == "commit" else asked
             play = _Play(config, bundle, chosen, options, environment, folder)
             run = play.run(mode, layout, number)
         report.runs.append(run)
@@ -360,7 +370,8 @@ def _gateway_finding(result: dict[str, Any]) -> Finding:
 
 
 def _compare_runs(report: Report, problems: Sequence[Problem]) -> None:
-    """Two scored runs of the same bundle."""
+    """What only several runs tell."""
+    _compare_modes(report)
     second = next((run for run in report.runs if run.number == 2), None)
     if second is None:
         return
@@ -372,6 +383,16 @@ def _compare_runs(report: Report, problems: Sequence[Problem]) -> None:
     if differ:
         text = f"two scored runs gave different answers to {len(differ)} of {len(problems)}: {', '.join(differ[:5])}"
         report.findings.append(Finding("runs-differ", text, "warning"))
+
+
+def _compare_modes(report: Report) -> None:
+    def fails(mode: Mode) -> list[bool]:
+        failures = [[f for f in run.findings if f.severity == "failure"] for run in report.runs if run.mode == mode]
+        return [bool(found) for found in failures]
+
+    if fails("commit") and not any(fails("commit")) and fails("rerun") and all(fails("rerun")):
+        text = "the commit run passes and every scored run fails: does the code know the visible ids or their number?"
+        report.findings.append(Finding("unknown-ids", text))
 
 
 def _run_session(spec: SessionSpec, folder: Path, timeout: float, use_namespaces: bool) -> SessionResult:

@@ -159,6 +159,18 @@ def test_the_same_seed_gives_the_same_tokens_and_another_seed_others(started: St
     assert first != other
 
 
+def test_turns_of_other_lengths_beside_it_change_nothing_of_a_turn(started: Started) -> None:
+    """They join and leave at different steps; each says what it says alone."""
+    turns = [(started.prompt[30:], 3), (started.prompt[7:], 9), (started.prompt, 6)]
+
+    async def together() -> list[list[Completion]]:
+        return await asyncio.gather(*(started.collect(prompt=prompt, max_tokens=n) for prompt, n in turns))
+
+    alone = [tokens(started.run(started.collect(prompt=prompt, max_tokens=n))) for prompt, n in turns]
+    assert [tokens(completions) for completions in started.run(together())] == alone
+    assert alone[2] == started.whole[:6]
+
+
 def test_sixty_four_at_once_all_finish(started: Started) -> None:
     async def many() -> list[list[Completion]]:
         turns = (started.collect(temperature=1.0, seed=seed, max_tokens=4, ignore_eos=True) for seed in range(64))

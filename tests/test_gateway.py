@@ -25,7 +25,7 @@ from submission.standin import AIMO2InferenceServer, AIMO3InferenceServer
 PUBLIC = (
     'id,problem\n000aaa,"What is $1-1$?"\n111bbb,"What is $0\\times10$,\nagain?"\n222ccc,"Solve $4+x=4$ for $x$."\n'
 )
-KAGGLE = {name: os.environ.get(f"KAGGLE_EVALUATION_{name.replace('-', '_').upper()}") for name in PROTOCOLS}
+KAGGLE = {name: os.environ.get(f"KAGGLE_EVALUATION_{name.replace('-', '_').upper()}") for name in ("aimo-2", "aimo-3")}
 """Folders with Kaggle's own kaggle_evaluation, from a competition's data: KAGGLE_EVALUATION_AIMO_3=DIR."""
 
 SERVERS = {"aimo-2": AIMO2InferenceServer, "aimo-3": AIMO3InferenceServer}

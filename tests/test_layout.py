@@ -23,6 +23,7 @@ WRAPPED = {
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"doctor"},
     {"run", "service", "show", "tune"},
     {"replay", "simulate", "report"},
     {"traces"},

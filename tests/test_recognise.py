@@ -11,7 +11,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from solver.chat import FAMILIES, build_chat, choose_family, load_tokenizer, recognise
-from solver.chat.template import compare, describe_model
+from solver.chat.template import compare, describe_model, template_notes
 from solver.config import ChatConfig
 from solver.errors import ModelError, UsageError
 
@@ -159,6 +159,17 @@ def test_where_a_folders_template_differs_is_told(tmp_path: Path) -> None:
     lines = describe_model(folder, ChatConfig())
     assert "it differs from what we write; cot: ours" in lines[1]
     assert "assistant:" in lines[1]
+
+
+def test_a_run_notes_a_template_that_differs_and_is_silent_about_one_that_agrees(tmp_path: Path) -> None:
+    config, markers = ChatConfig(), FAMILIES["openmath"].turns.markers
+    folder = write_folder(tmp_path / "OpenMath-7B", "qwen2", CHATML, markers)
+    chat = build_chat(config, load_tokenizer(folder), folder)
+    assert template_notes(folder, chat, config) == []
+    write_folder(folder, "qwen2", CHATML.replace("assistant\\n", "assistant:\\n"), markers)
+    assert "differs from family openmath; cot: ours" in template_notes(folder, chat, config)[0]
+    write_folder(folder, "qwen2", "{{ raise_exception('no') }}", markers)
+    assert "the model's chat template refuses: no" in template_notes(folder, chat, config)[0]
 
 
 def test_a_template_that_fails_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -192,7 +192,8 @@ _FAMILIES = (
         max_tokens=32_768,
         licence="CC-BY-4.0",
         source=_OPENMATH_SOURCE,
-        notes="Calls Python inside its thinking. 40 % of the 1.5B's attempts with Python are unfinished at 32k tokens.",
+        notes="Calls Python inside its thinking; trained to choose among solutions (GenSelect). "
+        "40 % of the 1.5B's attempts with Python are unfinished at 32k tokens.",
     ),
     Family(
         name="openmath-kaggle",
@@ -220,7 +221,7 @@ _FAMILIES = (
         context=131_072,
         max_tokens=32_768,
         licence="NVIDIA Open Model License",
-        source="model card (prompt format, ThinkingBudgetClient); chat template as kept in ggml-org/llama.cpp",
+        source="model card (the chat template in it, sampling, ThinkingBudgetClient)",
         notes="`/think` and `/no_think` are switches of its chat template: the model sees the opening alone.",
     ),
     Family(
@@ -362,7 +363,7 @@ _FAMILIES = (
         sampling=Sampling(0.7, 0.8),
         context=4_096,
         max_tokens=3_072,
-        licence="Apache-2.0 (3B and 72B: Qwen licences)",
+        licence="Apache-2.0 (72B: Qwen licence)",
         source="QwenLM/Qwen2.5-Math evaluation; NVIDIA/NeMo-Skills prompt/code_tags/qwen.yaml",
     ),
     Family(
