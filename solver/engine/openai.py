@@ -80,8 +80,9 @@ class OpenAIEngine:
                     async with aclosing(server.stream(turn.tokens, turn.rest())) as completions:
                         async for completion in completions:
                             retry.progress()
-                            yield turn.take(completion)
-                            if turn.ended:
+                            taken = turn.take(completion)
+                            yield taken
+                            if taken.finish_reason is not None:
                                 break
                     self._pool.remember(server, turn.tokens)
                 except ServerLostError as error:
