@@ -48,6 +48,8 @@ class RehearsalOptions:
     layouts: tuple[Layout, ...] = LAYOUTS
     scored_runs: int | None = None
     """Of the first layout; None: two where the contest scores two runs."""
+    num_problems: int | None = None
+    """The first so many; None: all."""
     time_limit_seconds: float | None = None
     """Of the whole contest, in place of 5 hours; None: 20 s a problem, and a minute to start."""
     call_seconds: float | None = None
@@ -138,7 +140,7 @@ def rehearse(
         raise RehearsalError(
             f"{config.competition} had no gateway to rehearse: drive submission.aimo1.LocalEnv instead"
         )
-    asked = read_problems(problems)
+    asked = read_problems(problems)[: options.num_problems]
     report = Report(stage=describe_isolation(use_namespaces=options.use_namespaces))
     environment = prepare_environment(find_image(config.wheels.image)) if options.clean else None
     for mode, layout, number in _plan(config, options):
