@@ -23,7 +23,7 @@ from submission.check import check_answers, check_table
 from submission.config import SubmissionConfig, read_config
 from submission.environment import copy_environment, prepare_environment
 from submission.errors import BundleError, RehearsalError
-from submission.findings import Finding
+from submission.findings import Finding, Severity
 from submission.isolation import describe_isolation, isolate, namespaces, working_bytes
 from submission.mounts import LAYOUTS, Kind, Layout, mount_point
 from submission.protocol import Protocol
@@ -300,7 +300,7 @@ class _Play:
             yield Finding("late-serve", f"the server was there after {run.seconds_to_serve:.0f} s, over {limit:g} s")
         if run.fallbacks:
             reasons = ", ".join(f"{count} {reason}" for reason, count in run.health["fallback_reasons"].items())
-            severity = "failure" if run.fallbacks == len(self._problems) else "warning"
+            severity: Severity = "failure" if run.fallbacks == len(self._problems) else "warning"
             text = f"{run.fallbacks} of {len(self._problems)} answers are fallbacks ({reasons})"
             yield Finding("fallbacks", text, severity)
         if run.health and run.health["state"] != "ok":
