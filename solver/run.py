@@ -159,6 +159,8 @@ class _Run:
             async with asyncio.timeout_at(None if math.isinf(deadline.at) else deadline.at):
                 tools = await self._machinery.start(self._status.enter, self._status.note)
             self._config = tools.config
+            self._status.engine = self._machinery.info
+            self._status.count_sessions = lambda: self._machinery.sandbox.num_sessions
             self._journal = self._open_journal(files)
             self._status.enter("solving")
             self._status.solving_since = monotonic()
