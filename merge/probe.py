@@ -1,5 +1,5 @@
-"""Loads one checkpoint as transformers does and reads a fixed text with it. Run as `python -m merge.probe FOLDER [ADAPTER]`
-in a process of its own, so that memory is given back and no library stays loaded; prints one line of JSON.
+"""Loads one checkpoint as transformers does and reads a fixed text with it. Run as `python -m merge.probe FOLDER
+[ADAPTER]` in a process of its own, so that memory is given back and no library stays loaded; prints one line of JSON.
 
 `nll`: mean negative log-likelihood in nats of each next token of the text. Uniform guessing has ln(vocabulary).
 """

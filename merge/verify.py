@@ -75,11 +75,11 @@ class Subject:
         return self.recipe is not None and self.recipe.tokenizer is not None
 
 
-class _Failed(Exception):  # noqa: N818  caught in this file: a check says no
+class _Failed(Exception):
     pass
 
 
-class _Skipped(Exception):  # noqa: N818
+class _Skipped(Exception):
     pass
 
 
@@ -176,7 +176,9 @@ def _tensors(subject: Subject, depth: Depth) -> str:
 
 def _dtypes(subject: Subject, depth: Depth) -> str:
     checkpoint = subject.checkpoint
-    said = checkpoint.config.get("dtype") or checkpoint.config.get("torch_dtype") or subject.provenance.get("output_dtype")
+    said = (
+        checkpoint.config.get("dtype") or checkpoint.config.get("torch_dtype") or subject.provenance.get("output_dtype")
+    )
     if checkpoint.is_quantized:
         return f"quantized: {checkpoint.config.get('quantization_config', {}).get('format', 'format not named')}"
     wanted = DTYPE_NAMES.get(str(said))
@@ -234,7 +236,9 @@ def _recomputed(subject: Subject, depth: Depth) -> str:
         return _requantized(subject)
     combine = combination(subject.recipe, subject.parents)
     if combine is None:
-        raise _Skipped(f"{subject.recipe.merge_method} is not recomputed here: it draws at random or has no one formula")
+        raise _Skipped(
+            f"{subject.recipe.merge_method} is not recomputed here: it draws at random or has no one formula"
+        )
     names = _sample(subject, depth)
     wrong = [(name, bad, seen) for name in names for bad, seen in [_compare(subject, combine, name, depth)] if bad]
     if wrong:
@@ -288,9 +292,15 @@ def _requantized(subject: Subject) -> str:
             continue
         compared += 1
         if far:
-            raise _Failed(f"{name}: {far:,} weights are further from the source than one step of its scale: wrong scales")
+            raise _Failed(
+                f"{name}: {far:,} weights are further from the source than one step of its scale: wrong scales"
+            )
     for name, info in source.tensors.items():
-        if name not in names and name in subject.checkpoint.tensors and not _equal(info, subject.checkpoint.tensors[name]):
+        if (
+            name not in names
+            and name in subject.checkpoint.tensors
+            and not _equal(info, subject.checkpoint.tensors[name])
+        ):
             raise _Failed(f"{name} was not to be quantized and has changed")
     if not compared:
         raise _Skipped("packed formats are not unpacked here")
@@ -325,7 +335,9 @@ def _generation(subject: Subject, depth: Depth) -> str:
     theirs = subject.parents[0].base.text("generation_config.json") if subject.parents else None
     if text is None:
         if theirs is not None:
-            raise _Failed("no generation_config.json, though the parents have one: it would not stop at their end tokens")
+            raise _Failed(
+                "no generation_config.json, though the parents have one: it would not stop at their end tokens"
+            )
         raise _Skipped("no generation_config.json: the engine's defaults apply, config.json's end tokens alone stop it")
     ends = json.loads(text).get("eos_token_id")
     if theirs is not None and not subject.resized and ends != json.loads(theirs).get("eos_token_id"):
@@ -342,11 +354,18 @@ def _logits(subject: Subject, depth: Depth) -> str:
         raise _Failed(f"loads, but {names[0]} is missing or unknown: that layer would be random or left out")
     nll, chance = result["nll"], math.log(result["vocabulary"])
     if not nll < chance + NLL_MARGIN:
-        raise _Failed(f"{nll:.2f} nats a token where guessing has {chance:.2f}: weights and names do not belong together")
-    theirs = [probe_in_child(parent.base, parent.adapter and parent.adapter.folder)["nll"] for parent in subject.parents]
+        raise _Failed(
+            f"{nll:.2f} nats a token where guessing has {chance:.2f}: weights and names do not belong together"
+        )
+    theirs = [
+        probe_in_child(parent.base, parent.adapter.folder if parent.adapter else None)["nll"]
+        for parent in subject.parents
+    ]
     said = f"{nll:.3f} nats a token on a fixed text (guessing: {chance:.2f}"
     if theirs and nll > max(theirs) + NLL_MARGIN:
-        raise _Failed(f"{said}; its worst parent {max(theirs):.3f}): it has lost what they know, so are they of one base?")
+        raise _Failed(
+            f"{said}; its worst parent {max(theirs):.3f}): it has lost what they know, so are they of one base?"
+        )
     return said + (f"; its parents: {', '.join(f'{value:.3f}' for value in theirs)})" if theirs else ")")
 
 
@@ -355,7 +374,9 @@ def probe_in_child(checkpoint: Checkpoint, adapter: Path | None = None, python: 
     need = checkpoint.num_parameters * 4 * 1.2
     free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     if need > free + 2**30:
-        raise _Skipped(f"{need / 1e9:.0f} GB of memory to load it in float32, {free / 1e9:.0f} GB free: not loaded here")
+        raise _Skipped(
+            f"{need / 1e9:.0f} GB of memory to load it in float32, {free / 1e9:.0f} GB free: not loaded here"
+        )
     folders = [str(folder.resolve()) for folder in (checkpoint.folder, adapter) if folder is not None]
     command = [python, "-m", "merge.probe", *folders]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import math
+import re
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from solver.competition import Competition
 from solver.config import AttemptsConfig, SolverConfig
 from solver.engine import Engine
 from solver.errors import PromptTooLongError
+from solver.hygiene import LoopDetector, fingerprint
 from solver.sandbox import PythonSession, SandboxPool
 from solver.status import AttemptStatus
 from solver.types import (
@@ -48,6 +50,8 @@ class Tools:
     """Held while an attempt waits for Python. The scripted engine plays nothing meanwhile, so that the order in which
     attempts finish, and with it a run, does not depend on how long a process takes. Open for every other engine."""
 
+
+TurnEnd = FinishReason | Literal["answered", "loop"]
 
 _FORCE_SHARE = 0.2  # of a problem's time, at the most, is kept back for forced answers
 _FORCED_TOKENS = 24
@@ -89,6 +93,7 @@ class AttemptRun:
         self._text = tools.tokenizer.stream()
         self._tail = ""
         self._num_tool_tokens = 0
+        self._loops = LoopDetector(repeats=tools.config.attempts.loop_repeats)
         self._executions: list[ExecutionResult] = []
         self._num_turns = 0
         self._entropy, self._num_entropies = 0.0, 0
@@ -112,7 +117,7 @@ class AttemptRun:
             async with _timeout_at(self._deadline.before(kept_back)), self._session() as session:
                 stop_reason = await self._converse(session)
         self._answer = self._final_answer()
-        if self._answer is None and kept_back:
+        if self._answer is None and kept_back and stop_reason != "loop":
             with contextlib.suppress(TimeoutError):
                 async with _timeout_at(self._deadline):
                     await self._force_answer()
@@ -139,6 +144,8 @@ class AttemptRun:
             mean_entropy=self._entropy / self._num_entropies if self._num_entropies else None,
             turn_seeds=tuple(self._turn_seeds),
             forced=self._forced,
+            confirmed=self._is_confirmed(),
+            fingerprint=self._fingerprint(),
             error=error or self._error,
         )
 
@@ -174,14 +181,14 @@ class AttemptRun:
             return []
         return self._tools.chat.code_calls(self._tokens[turn_start:], self._effort)
 
-    def _goes_on(self, finish: FinishReason | Literal["answered"], turn_start: int, params: SamplingParams) -> bool:
+    def _goes_on(self, finish: TurnEnd, turn_start: int, params: SamplingParams) -> bool:
         """Whether the model is to write on although its turn ended without a call: at the end of its tokens for
         thinking, or at a stop string that closed no call."""
         if finish == "stop":
             end = self._tools.tokenizer.decode(self._tokens[turn_start:][-64:])
             return any(stop in end[-len(stop) - 8 :] for stop in params.stop)
         budget = self._tools.config.attempts.thinking_tokens
-        if finish == "answered" or budget is None or not turn_start < budget <= len(self._tokens):
+        if finish in ("answered", "loop") or budget is None or not turn_start < budget <= len(self._tokens):
             return False
         self._append(self._tools.chat.end_thinking(self._tokens, self._effort) or [])
         return True
@@ -192,6 +199,7 @@ class AttemptRun:
         max_tokens = min(config.max_tokens, self._room()) - used
         if max_tokens <= 0:
             return None
+        max_tokens = min(max_tokens, config.max_turn_tokens or max_tokens)
         budget = config.thinking_tokens
         if budget is not None and used < budget:
             max_tokens = min(max_tokens, budget - used)
@@ -226,7 +234,7 @@ class AttemptRun:
             self._append(opening)
             await self._write(self._sampling_params(len(self._turn_seeds), max_tokens, stop=("}",)))
 
-    async def _write(self, params: SamplingParams) -> FinishReason | Literal["answered"]:
+    async def _write(self, params: SamplingParams) -> TurnEnd:
         """The model's turn. answered: its answer stands, and what it would write after that is not wanted."""
         finish: FinishReason = "length"
         try:
@@ -238,6 +246,8 @@ class AttemptRun:
                     self._entropy += sum(completion.entropies or ())
                     self._num_entropies += len(completion.entropies or ())
                     finish = completion.finish_reason or finish
+                    if self._loops.is_looping(completion.token_ids):
+                        return "loop"
                     if self._may_have_answered(completion.token_ids) and self._final_answer() is not None:
                         return "answered"
         except PromptTooLongError as error:
@@ -263,10 +273,25 @@ class AttemptRun:
             return None
         return extract_answer(self._tools.tokenizer.decode(self._tokens[start:]), self._tools.competition)
 
-    def _stop_reason(self, finish: FinishReason | Literal["answered"]) -> StopReason:
+    def _stop_reason(self, finish: TurnEnd) -> StopReason:
         if finish == "answered" or self._final_answer() is not None:
             return "answered"
+        if finish == "loop":
+            return "loop"
         return "ended" if finish == "stop" else "max_tokens"
+
+    def _is_confirmed(self) -> bool:
+        """Whether the answer is among the numbers in the last line that its code printed."""
+        outputs = [execution.output for execution in self._executions if execution.status == "ok"]
+        lines = outputs[-1].split("\n") if outputs else []
+        last = next((line for line in reversed(lines) if line.strip()), "")
+        numbers = (int(number) for number in re.findall(r"(?<![\w.])-?\d{1,18}(?![\w.])", last[:1000]))
+        admits = self._tools.competition.admits
+        return self._answer is not None and not self._forced and self._answer in map(admits, numbers)
+
+    def _fingerprint(self) -> str | None:
+        config = self._tools.config
+        return fingerprint(self._tokens, config.attempts.duplicate_prefix) if config.sampling.temperature else None
 
     async def _output(self, session: PythonSession, call: CodeCall, calls_left: int) -> str:
         """What the model is told about a call: its output, or why it was not run."""

@@ -182,6 +182,13 @@ class AttemptsConfig(Section):
     """Tokens after which thinking is closed and the answer written, in families made for it (docs/families.md)."""
     max_tokens: int = Field(16_384, ge=1)
     """Tokens of one attempt, code output included."""
+    max_turn_tokens: int | None = Field(None, ge=1)
+    """Tokens of one turn, between two code calls; an attempt that needs more ends. None: as many as the attempt has."""
+    loop_repeats: int = Field(20, ge=0)
+    """End an attempt when 30 tokens have been repeated so often; 0: never."""
+    duplicate_prefix: int = Field(256, ge=0)
+    """Attempts that begin with the same so many tokens count as one vote, the engine having ignored their seeds.
+    0: never. At temperature 0 attempts are meant to be equal, and each counts."""
     stop_at_answer: bool = True
     """End an attempt at its first complete boxed answer outside its thinking."""
     force_seconds: float = Field(5.0, ge=0)

@@ -3,6 +3,7 @@
 The live run, `replay`, `tune` and `bench` all come through here; the stopping rules stand in `stop_rules.py`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Protocol
@@ -45,8 +46,11 @@ def tally(ballots: Iterable[Ballot]) -> list[Candidate]:
     for ballot in free or answered:
         if ballot.answer is not None:
             voters.setdefault(ballot.answer, []).append(ballot)
-    candidates = [_candidate(answer, group, answered, not free) for answer, group in voters.items()]
-    return sorted(candidates, key=_rank)
+    backing = Counter(ballot.answer for ballot in answered if ballot.forced) if len(free) < len(answered) else {}
+    candidates = [
+        _candidate(answer, group, backing.get(answer, 0) if free else None) for answer, group in voters.items()
+    ]
+    return sorted(candidates, key=_rank) if len(candidates) > 1 else candidates
 
 
 def standing(
@@ -114,15 +118,16 @@ def _distinct(ballots: Iterable[Ballot]) -> list[Ballot]:
     return kept
 
 
-def _candidate(answer: int, group: Sequence[Ballot], answered: Sequence[Ballot], forced: bool) -> Candidate:
+def _candidate(answer: int, group: Sequence[Ballot], forced_votes: int | None) -> Candidate:
+    """`forced_votes`: of the forced answers, how many agree; None where the group itself is of forced answers."""
     known = [ballot.mean_entropy for ballot in group if ballot.mean_entropy is not None]
     return Candidate(
         answer=answer,
         votes=len(group),
-        attempts=tuple(ballot.index for ballot in group),
-        forced=forced,
+        attempts=tuple([ballot.index for ballot in group]),
+        forced=forced_votes is None,
         confirmed=sum(ballot.confirmed for ballot in group),
-        forced_votes=0 if forced else sum(ballot.forced and ballot.answer == answer for ballot in answered),
+        forced_votes=forced_votes or 0,
         mean_entropy=sum(known) / len(known) if known else None,
     )
 
@@ -139,6 +144,8 @@ def _ties_held(ballots: Sequence[Ballot], candidates: Sequence[Candidate]) -> fl
     """The chance that the leader keeps a tie: certain or none where the order of completion alone decides."""
     if any(_evidence(candidate) != (0.0, 0.0, 0.0) for candidate in candidates):
         return 0.5
+    if len(candidates) == 1:
+        return 1.0
     rivals = {c.answer for c in candidates[1:] if c.votes == candidates[1].votes}
     contenders = rivals | {c.answer for c in candidates[:1]}
     first = next((ballot.answer for ballot in ballots if ballot.answer in contenders), None)

@@ -34,10 +34,12 @@ class Record:
 
     attempts: list[Attempt] = field(default_factory=list)
     prediction: Prediction | None = None
+    reference: int | None = None
+    """The right answer, where the problems came with it."""
 
     def finished_attempts(self) -> list[Attempt]:
         """Attempts that a resumed run need not make again, the latest of each index."""
-        done = {a.index: a for a in self.attempts if a.stop_reason in ("answered", "ended", "max_tokens")}
+        done = {a.index: a for a in self.attempts if a.stop_reason in ("answered", "ended", "max_tokens", "loop")}
         return list(done.values())
 
 
@@ -143,6 +145,7 @@ def _take(history: History, entry: dict[str, Any]) -> None:
         if kind == "attempt":
             record.attempts.append(_attempt(entry))
         else:
+            record.reference = entry.pop("reference", None)
             record.prediction = _prediction(entry)
 
 

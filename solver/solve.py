@@ -13,7 +13,8 @@ from time import monotonic
 
 from solver.attempt import AttemptRun, Tools
 from solver.budget import allocate, plan_time
-from solver.consensus import decision, is_decided, tally
+from solver.confidence import confidence
+from solver.consensus import decision, is_decided, standing, tally
 from solver.errors import EngineError, SolverError
 from solver.journal import Journal
 from solver.status import AttemptStatus, ProblemStatus, RunStatus
@@ -106,9 +107,9 @@ class Solver:
     def predict(self, problem: Problem, seconds: float, cut_short: FallbackReason | None = None) -> Prediction:
         """What the attempts so far decide. `cut_short`: why there will be no more, where the run ended early."""
         attempts = self.attempts.get(problem.id, [])
-        total = self._config.attempts.num_attempts
+        total, rules = self._config.attempts.num_attempts, self._config.consensus
         candidates = tally(attempts)
-        decided = decision(candidates, decided=is_decided(attempts, candidates, total, self._config.consensus))
+        decided = decision(candidates, decided=is_decided(attempts, candidates, total, rules))
         answer, decided_by = decided or (self._tools.competition.fallback, "fallback")
         return Prediction(
             problem_id=problem.id,
@@ -120,6 +121,7 @@ class Solver:
             num_attempts=len(attempts),
             num_tokens=sum(attempt.num_tokens for attempt in attempts),
             correct=self._tools.competition.judge(answer, problem.answer),
+            confidence=confidence(standing(attempts, candidates, total, rules)) if candidates else None,
         )
 
     def _record(self, attempt: Attempt, problem: Problem) -> None:

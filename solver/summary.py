@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from solver.consensus import duplicates
 from solver.types import Attempt, EngineInfo, Prediction
 
 
@@ -35,6 +36,7 @@ def summarize(
         },
         "attempts": len(attempts),
         "forced_answers": sum(attempt.forced for attempt in attempts),
+        "duplicate_attempts": _num_duplicates(attempts),
         "stop_reasons": dict(Counter(attempt.stop_reason for attempt in attempts)),
         "executions": len(executions),
         "execution_status": dict(Counter(execution.status for execution in executions)),
@@ -46,6 +48,14 @@ def summarize(
         "engine": None if engine is None else f"{engine.name} {engine.version}, {engine.device}, {engine.dtype}",
         "model": None if engine is None else engine.model,
     }
+
+
+def _num_duplicates(attempts: Iterable[Attempt]) -> int:
+    """Attempts that began with the tokens of an earlier one at the same problem under another seed."""
+    problems: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        problems.setdefault(attempt.problem_id, []).append(attempt)
+    return sum(len(duplicates(group)) for group in problems.values())
 
 
 def describe(prediction: Prediction) -> str:
@@ -74,6 +84,11 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         + (f", {rate:.1f} tokens/s" if rate else "")
         + f", {summary['seconds']:.1f} s in all"
     )
+    if summary.get("duplicate_attempts"):
+        lines.append(
+            f"the engine repeated {summary['duplicate_attempts']} attempts token for token under other seeds: "
+            "they did not count as votes; look for its determinism or seed settings"
+        )
     return lines
 
 

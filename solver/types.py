@@ -180,6 +180,8 @@ class Prediction:
     num_tokens: int = 0
     correct: bool | None = None
     """None where the reference answer is not known."""
+    confidence: float | None = None
+    """How likely a vote of this shape is right (`solver.confidence`); None where nobody voted."""
     started: float | None = None
     """When work on it began, since the start of the process; None where none did."""
     budget_seconds: float | None = None

@@ -1,5 +1,6 @@
 """A submission's settings: presets in `submission/presets/*.toml`, resolved into the bundle's `submission.json`."""
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -46,6 +47,8 @@ class WheelsConfig(Section):
     """A profile of `submission/images.toml`."""
     requirements: tuple[str, ...] = ()
     """Beside the solver itself and what it needs."""
+    constrained: bool = False
+    """Take the versions of this repository's constraints.txt, as its tests do."""
     replaces: tuple[str, ...] = ()
     """Packages of the image that the bundle may replace by another version."""
 
@@ -84,6 +87,9 @@ class SubmissionConfig(Section):
     def needs_model(self) -> bool:
         return bool(self.solver.get("engine", {}).get("name") != "scripted")
 
+    def on_image(self, name: str) -> "SubmissionConfig":
+        return self.model_copy(update={"wheels": self.wheels.model_copy(update={"image": name})})
+
     def solver_config(self, settings: Sequence[str] = (), model: Path | None = None) -> SolverConfig:
         """Raises UsageError."""
         flags: dict[str, Any] = {"competition": self.competition, "concurrent_problems": 1}
@@ -108,8 +114,8 @@ def load_preset(name: str, settings: Mapping[str, Any] | None = None) -> Submiss
     tree["name"] = name
     for key, value in (settings or {}).items():
         if value is not None:
-            section, _, field = key.rpartition(".")
-            (tree.setdefault(section, {}) if section else tree)[field] = value
+            section, _, field = key.partition(".")
+            (tree.setdefault(section, {}) if field else tree)[field or section] = value
     return parse_config(tree, f"submission preset {name}")
 
 
@@ -123,6 +129,14 @@ def parse_config(tree: Any, where: str) -> SubmissionConfig:
     find_protocol(config.competition)
     config.solver_config()
     return config
+
+
+def read_config(path: Path) -> SubmissionConfig:
+    """A bundle's submission.json. Raises UsageError."""
+    try:
+        return parse_config(json.loads(path.read_text("utf-8")), str(path))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no bundle's submission.json: {error}") from None
 
 
 def _presets() -> Any:

@@ -5,7 +5,6 @@ clock. Here stands the package's broad `except`: an exception that leaves `predi
 """
 
 import contextlib
-import json
 import os
 import sys
 import threading
@@ -26,7 +25,7 @@ from solver.run import process_start_time
 from solver.service import SolverService
 from solver.summary import describe
 from solver.types import Deadline, Prediction, Problem
-from submission.config import SubmissionConfig, parse_config
+from submission.config import SubmissionConfig, read_config
 from submission.doctor import Health, find_gpus, judge_canary, judge_gpus, shorten
 from submission.errors import HealthError
 from submission.mounts import find_input
@@ -231,7 +230,7 @@ def serve(bundle: Path) -> None:
     """
     options = rehearsal_options()
     kaggle = Path(options.get("kaggle", "/kaggle"))
-    config = parse_config(json.loads((bundle / "submission.json").read_text("utf-8")), f"{bundle}/submission.json")
+    config = read_config(bundle / "submission.json")
     competition = find_input(kaggle / "input", "competition", config.protocol.slug)
     contest = Contest(
         config,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bench.vllm_server import VllmServer
 from solver.chat import Tokenizer, load_tokenizer
 from solver.chat.tokenizer import ByteTokenizer
 from solver.config import EngineConfig, EngineName, ScriptedConfig
@@ -23,7 +24,6 @@ from solver.errors import EngineError, PromptTooLongError
 from solver.model import find_model
 from solver.types import Completion, EngineInfo, SamplingParams
 from tests.conftest import write_script
-from tests.vllm_server import VllmServer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries under the engines
 MAX_LEN = 512
@@ -105,7 +105,7 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             engine = build_engine(config, model)
             info = runner.run(engine.start())
             tokenizer = ByteTokenizer() if model is None else load_tokenizer(model)
-            prompt = tokenizer.encode(REPEATED * 6)
+            prompt = tokenizer.encode(REPEATED * 12)
             yield Started(name, engine, info, tokenizer, prompt, runner.run, server)
             runner.run(engine.close())
             runner.run(engine.close())  # twice is allowed

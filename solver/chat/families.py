@@ -15,9 +15,12 @@ from solver.types import Effort, Mode
 
 CodeStyle = Literal["inline", "hermes", "hermes-qwq", "toolcall", "toolcall-tool", "xml", "harmony"]
 """How Python is called. inline: raw code between two texts of the assistant's turn, the result in the same turn.
-hermes, hermes-qwq: JSON in `<tool_call>`. toolcall: a JSON list in `<TOOLCALL>`, its results in a user turn; toolcall-tool: in a turn
-of the role `tool`. xml: function and parameter tags in `<tool_call>`. harmony: a message to the recipient `python`."""
+hermes, hermes-qwq: JSON in `<tool_call>`. toolcall: a JSON list in `<TOOLCALL>`, its results in a user turn;
+toolcall-tool: in a turn of the role `tool`. xml: function and parameter tags in `<tool_call>`. harmony: a message to
+the recipient `python`."""
 
+AUTO = "auto"
+"""`chat.family`: the one recognised in the model's folder."""
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 
@@ -189,7 +192,8 @@ _FAMILIES = (
         max_tokens=32_768,
         licence="CC-BY-4.0",
         source=_OPENMATH_SOURCE,
-        notes="Calls Python inside its thinking. 40 % of the 1.5B's attempts with Python are unfinished at 32k tokens.",
+        notes="Calls Python inside its thinking; trained to choose among solutions (GenSelect). "
+        "40 % of the 1.5B's attempts with Python are unfinished at 32k tokens.",
     ),
     Family(
         name="openmath-kaggle",
@@ -217,7 +221,7 @@ _FAMILIES = (
         context=131_072,
         max_tokens=32_768,
         licence="NVIDIA Open Model License",
-        source="model card (prompt format, ThinkingBudgetClient); chat template as kept in ggml-org/llama.cpp",
+        source="model card (the chat template in it, sampling, ThinkingBudgetClient)",
         notes="`/think` and `/no_think` are switches of its chat template: the model sees the opening alone.",
     ),
     Family(
@@ -286,7 +290,7 @@ _FAMILIES = (
         context=131_072,
         max_tokens=120_000,
         licence="Apache-2.0",
-        source="openai/harmony (the tests compare with its library, token for token); NVIDIA/NeMo-Skills, gpt-oss-python",
+        source="openai/harmony (the tests compare with its library, token for token); NVIDIA/NeMo-Skills, gpt-oss",
         notes="Effort is `Reasoning: low/medium/high`; Python is its built-in tool, called in the analysis channel.",
     ),
     Family(
@@ -359,7 +363,7 @@ _FAMILIES = (
         sampling=Sampling(0.7, 0.8),
         context=4_096,
         max_tokens=3_072,
-        licence="Apache-2.0 (3B and 72B: Qwen licences)",
+        licence="Apache-2.0 (72B: Qwen licence)",
         source="QwenLM/Qwen2.5-Math evaluation; NVIDIA/NeMo-Skills prompt/code_tags/qwen.yaml",
     ),
     Family(

@@ -33,6 +33,8 @@ class Message:
     end: str | None
     has_content: bool
     """Its header is complete."""
+    is_bare: bool
+    """Its header says no more than the role."""
 
 
 class HarmonyFormat(TurnFormat):
@@ -81,9 +83,10 @@ class HarmonyFormat(TurnFormat):
             return self._markup.encode(f"<|start|>assistant{opening}")
         if last.has_content:
             return self._markup.encode(f"<|end|><|start|>assistant{opening}")
-        if last.channel or last.recipient:
+        if not last.is_bare:
             return self._markup.encode(f"<|message|><|end|><|start|>assistant{opening}")
-        return self._markup.encode(opening)
+        role = "assistant" if tokens and self._names.get(tokens[-1]) == "<|start|>" else ""
+        return self._markup.encode(role + opening)
 
     def final_text(self, tokens: Sequence[int], effort: Effort | None = None) -> str:
         return "\n".join(message.text for message in self.messages(tokens) if message.channel == "final")
@@ -111,7 +114,8 @@ class HarmonyFormat(TurnFormat):
             yield self._message(header, content, None)
 
     def _message(self, header: Sequence[int], content: Sequence[int] | None, end: str | None) -> Message:
-        role_part, _, channel_part = self._tokenizer.decode(header).partition("<|channel|>")
+        words = self._tokenizer.decode(header)
+        role_part, _, channel_part = words.partition("<|channel|>")
         role_words = role_part.split()
         channel_words = channel_part.replace("<|constrain|>", " <|constrain|>").split()
         recipients = [word[3:] for word in (*role_words, *channel_words) if word.startswith("to=")]
@@ -125,6 +129,7 @@ class HarmonyFormat(TurnFormat):
             text=self._tokenizer.decode(content or ()),
             end=end,
             has_content=content is not None,
+            is_bare=words in ("", "assistant"),
         )
 
 

@@ -6,11 +6,12 @@ from solver.chat.families import FAMILIES, CodeStyle, Family
 
 _HEAD = """# Model families
 
-Generated from `solver/chat/families.py` by `python -m solver.chat.table > docs/families.md`; a test keeps it up to date.
+Generated from `solver/chat/families.py` by `python -m solver.chat.table > docs/families.md`; a test checks that it is
+up to date.
 
 A run takes the family from `chat.family`, or recognises it in the model's folder (`chat.family = "auto"`, the default):
-by `model_type` in `config.json` and by the chat template, then, where several families write alike, by the folder's name
-or its merge recipe. `python -m solver doctor --model DIR` tells which and why, and whether the folder's own chat
+by `model_type` in `config.json` and by the chat template, then, where several families write alike, by the folder's
+name or its merge recipe. `python -m solver doctor --model DIR` tells which and why, and whether the folder's own chat
 template writes what we write. A folder whose tokenizer lacks the family's markers is refused.
 
 Unless a preset or `--set` says otherwise, sampling, tokens of an attempt and number of code calls are the family's.
@@ -31,7 +32,8 @@ _CODE: dict[CodeStyle, str] = {
 _TAIL = """
 **Python.** "trained" means that the family was trained to call Python in this form. The others were trained to call
 functions: Python is offered to them as a function `python(code)`, which is a choice made here, not by their authors. A
-family without either reasons in text alone, whatever `attempts.tir_share` says; a mix that asks it for Python is refused.
+family without either reasons in text alone, whatever `attempts.tir_share` says; a mix that asks it for Python is
+refused.
 Calls inside thinking count for OpenMath and gpt-oss, which are trained so, and for no other family.
 
 **Effort.** `chat.effort`, or an attempt's in `attempts.mix = ["7 cot low", "8 tir high"]`. Where a family has only a

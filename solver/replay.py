@@ -1,0 +1,123 @@
+"""Recorded attempts decided again under any rule: no model, no clock, thousands of problem-runs a second. Pure.
+
+The attempts come in the order in which they finished, and the rule of the live run is asked after each. What was not
+recorded cannot be replayed: a run that stopped early knows nothing of the attempts it cut.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from solver.config import ConsensusConfig
+from solver.consensus import is_decided, tally
+from solver.traces import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one problem-run is decided, and at what cost."""
+
+    trace: Trace
+    answer: int | None
+    right: bool
+    decided: bool
+    """Whether a rule stopped it before all attempts had finished."""
+    num_samples: int
+    num_tokens: int
+    """Of the attempts that had finished."""
+
+    @property
+    def label(self) -> str:
+        return "" if self.answer is None else self.trace.labels[self.answer]
+
+
+@dataclass(frozen=True, slots=True)
+class SetReport:
+    """All problem-runs of one set under one rule."""
+
+    set_name: str
+    problem_runs: int
+    problems: int
+    num_right: float
+    num_samples: float
+    num_tokens: float
+    error: float
+    """Standard error of `accuracy`; runs at the same problem count as one observation."""
+
+    @property
+    def accuracy(self) -> float:
+        """Percent of the problem-runs."""
+        return 100 * self.num_right / self.problem_runs
+
+    @property
+    def samples(self) -> float:
+        """Attempts used, for a problem-run."""
+        return self.num_samples / self.problem_runs
+
+    @property
+    def tokens(self) -> float:
+        return self.num_tokens / self.problem_runs
+
+
+def replay(trace: Trace, config: ConsensusConfig, num_attempts: int | None = None) -> Outcome:
+    """Decide one problem-run with its first `num_attempts` samples (None: all)."""
+    samples = trace.samples[:num_attempts]
+    total = used = len(samples)
+    candidates = None
+    decided = False
+    if config.rule != "all" or config.uncatchable:
+        for used in range(1, total + 1):
+            seen = samples[:used]
+            candidates = tally(seen)
+            if is_decided(seen, candidates, total, config):
+                decided = used < total
+                break
+    candidates = tally(samples) if candidates is None else candidates
+    answer = candidates[0].answer if candidates else None
+    tokens = sum(sample.num_tokens for sample in samples[:used])
+    return Outcome(trace, answer, answer in trace.right, decided, used, tokens)
+
+
+def shuffled(trace: Trace, order: random.Random) -> Trace:
+    """The same samples as if they had finished in another order."""
+    samples = list(trace.samples)
+    order.shuffle(samples)
+    return replace(trace, samples=tuple(samples))
+
+
+def report(outcomes: Iterable[Outcome]) -> list[SetReport]:
+    """Sums for each set, in the order in which the sets come."""
+    sets: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        sets.setdefault(outcome.trace.set_name, []).append(outcome)
+    return [_set_report(name, group) for name, group in sets.items()]
+
+
+def oracle(trace: Trace) -> bool:
+    """Whether any attempt was right: what a perfect choice among them would reach."""
+    return bool(trace.right)
+
+
+def _set_report(name: str, outcomes: Sequence[Outcome]) -> SetReport:
+    clusters: dict[str, list[bool]] = {}
+    for outcome in outcomes:
+        clusters.setdefault(outcome.trace.problem_id, []).append(outcome.right)
+    return SetReport(
+        set_name=name,
+        problem_runs=len(outcomes),
+        problems=len(clusters),
+        num_right=sum(outcome.right for outcome in outcomes),
+        num_samples=sum(outcome.num_samples for outcome in outcomes),
+        num_tokens=sum(outcome.num_tokens for outcome in outcomes),
+        error=_clustered_error(list(clusters.values())),
+    )
+
+
+def _clustered_error(clusters: Sequence[Sequence[bool]]) -> float:
+    """Standard error of the percentage right, by problem: the runs at one problem stand or fall together."""
+    total = sum(map(len, clusters))
+    mean = sum(map(sum, clusters)) / total
+    spread = sum((sum(cluster) - mean * len(cluster)) ** 2 for cluster in clusters)
+    correction = len(clusters) / max(1, len(clusters) - 1)
+    return 100 * math.sqrt(spread * correction) / total
