@@ -138,6 +138,7 @@ def test_the_timeline_and_the_distributions_are_drawn(reader: Reader) -> None:
 def test_the_timeline_zooms_tells_and_opens_an_attempt(reader: Reader) -> None:
     tab, chart = reader.tab, reader.tab.locator("#timeline-0 svg")
     tab.wait_for_selector("#timeline-0[data-drawn]")
+    tab.locator("#timeline h2").evaluate("heading => heading.scrollIntoView()")
     before = chart.locator("text").all_text_contents()
     box = chart.bounding_box()
     tab.mouse.move(box["x"] + 130, box["y"] + 104)
