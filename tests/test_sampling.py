@@ -63,7 +63,7 @@ def test_a_penalty_makes_what_was_said_less_likely_and_leaves_the_logits_as_they
 def test_prefixes_are_found_by_what_they_have_in_common() -> None:
     import torch
 
-    from solver.engine.batch import PrefixStore
+    from solver.engine.kv_cache import PrefixStore
 
     def layers(length: int) -> list[tuple[object, object]]:
         return [(torch.zeros(1, 1, length, 4), torch.zeros(1, 1, length, 4))]
