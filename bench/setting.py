@@ -32,7 +32,7 @@ PROBLEM = Problem(
 )
 # Admits no answer: boxes are looked for, as always, and none ends an attempt before its last token.
 NO_ANSWER = Competition("none", 1, 0, None, 0, None, None, "accuracy")
-CODE, OUTPUT = "import math\nprint(sum(math.comb(20, k) ** 2 for k in range(21)))", "137846528820\n"
+CODE, OUTPUT = "import math\nprint(sum(math.comb(20, k) ** 2 for k in range(21)))", "137846528820"
 
 
 @dataclass(frozen=True)
