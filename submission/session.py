@@ -157,8 +157,8 @@ def play_session(spec: SessionSpec) -> SessionResult:
     if spec.is_namespaced:
         raise_loopback()
     environment = _environment(spec, kaggle)
-    players = {"notebook": NotebookPlayer, "script": ScriptPlayer}
-    player: Player = players[spec.runner](spec, environment, working)
+    make_player: type[NotebookPlayer] | type[ScriptPlayer] = ScriptPlayer if spec.runner == "script" else NotebookPlayer
+    player: Player = make_player(spec, environment, working)
     result = SessionResult(began=time())
     began = monotonic()
     ended = threading.Event()
