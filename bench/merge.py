@@ -1,9 +1,9 @@
 """What a linear merge costs against the disk it runs on, and whether every element is right.
 
-Two sizes: the embedded model's base (135 million parameters) with a copy that differs a little, and a synthetic Llama of a
-billion. Disk speed is measured in the same run, by writing as many bytes as the merge writes, flushed, and reading as
-many as it reads, dropped from the cache before. Goals: within twice the disk's time; peak memory below 2 GB and three
-times the largest tensor; every element within one rounding of exact arithmetic.
+Two sizes: the embedded model's base (135 million parameters) with a copy that differs a little, and a synthetic Llama
+of a billion. Disk speed is measured in the same run, by writing as many bytes as the merge writes, flushed, and reading
+as many as it reads, dropped from the cache before. Goals: within twice the disk's time; peak memory below 2 GB and
+three times the largest tensor; every element within one rounding of exact arithmetic.
 
     python -m bench merge [--folder DIR] [--small]
 """
@@ -70,14 +70,25 @@ def main(arguments: Sequence[str]) -> None:
             make(folder)
             rows += measure(name, folder)
             shutil.rmtree(folder)
-    header = ("merge", "disk alone s", "wall s", "x disk", "CPU s", "peak GB", "without mapped files GB", "goal GB", "wrong")
+    header = (
+        "merge",
+        "disk alone s",
+        "wall s",
+        "x disk",
+        "CPU s",
+        "peak GB",
+        "without mapped files GB",
+        "goal GB",
+        "wrong",
+    )
     write_report("merge", _EXPLANATION + table(header, rows), [a for a in arguments if a == "--small"])
 
 
 _EXPLANATION = """\
-Linear 0.3/0.7 of two bfloat16 parents. Disk alone: the parents' bytes read and the output's written and flushed, in this
-run, on this disk. `merge run` is the whole command: checks, mergekit with 1 GB shards, hashes of parents and output,
-tensors recomputed. mergekit alone has its default shards of 5 GB. Goal GB: 2 GB and three times the largest tensor.
+Linear 0.3/0.7 of two bfloat16 parents. Disk alone: the parents' bytes read and the output's written and flushed, in
+this run, on this disk. `merge run` is the whole command: checks, mergekit with 1 GB shards, hashes of parents and
+output, tensors recomputed. mergekit alone has its default shards of 5 GB. Goal GB: 2 GB and three times the largest
+tensor.
 Wrong: elements of the output further from float64 arithmetic than one rounding, over every element of every tensor.
 
 """
@@ -102,9 +113,14 @@ def _commands(folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "merge run", [sys.executable, "-m", "merge", "run", "recipe.yml", "out", "--quick"]
     recipe = load_recipe(folder / "recipe.yml")
     parents = find_parents(recipe, folder)
-    (folder / "config.yml").write_text(mergekit_config(recipe, parents, {p.reference: p.reference for p in parents}), "utf-8")
+    (folder / "config.yml").write_text(
+        mergekit_config(recipe, parents, {p.reference: p.reference for p in parents}), "utf-8"
+    )
     script = "from mergekit.scripts.run_yaml import main; main()"
-    yield "mergekit alone", [sys.executable, "-c", script, "config.yml", "out", "--lazy-unpickle", "--no-copy-tokenizer"]
+    yield (
+        "mergekit alone",
+        [sys.executable, "-c", script, "config.yml", "out", "--lazy-unpickle", "--no-copy-tokenizer"],
+    )
 
 
 def _row(name: str, disk: float, cost: Cost, parent: Checkpoint, wrong: str) -> list[str]:
@@ -172,7 +188,7 @@ def _write_shards(folder: Path, shapes: dict[str, tuple[int, ...]], block: NDArr
             left, start = left - len(piece), 0
             yield piece
 
-    where = {}
+    where: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
         write_safetensors(folder / file, shard, pieces)

@@ -4,11 +4,16 @@ standard error. Exit codes: 0 done; 1 an error, told in one line; 2 usage; 130 i
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from solver.errors import SolverError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from merge.verify import Check
 
 app = typer.Typer(
     name="merge",
@@ -84,10 +89,12 @@ def verify(
 def sweep(
     recipe: Annotated[Path, typer.Argument(help="A recipe of two models.")],
     problems: Annotated[Path, typer.Option(help="CSV or Parquet with id, problem and answer.")],
-    weights: Annotated[str, typer.Option(metavar="A:B:STEP", help="The last model's share, or a list 0,0.3,1.")] = "0:1:0.1",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of results; a second run goes on there.")] = Path(
-        "sweep"
-    ),
+    weights: Annotated[
+        str, typer.Option(metavar="A:B:STEP", help="The last model's share, or a list 0,0.3,1.")
+    ] = "0:1:0.1",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of results; a second run goes on there.")
+    ] = Path("sweep"),
     attempts: Annotated[int, typer.Option(help="k of maj@k and pass@k.")] = 16,
     seed: Annotated[int, typer.Option(help="Of every run.")] = 0,
     preset: Annotated[str | None, typer.Option(help="The solver's preset.")] = None,
@@ -96,7 +103,9 @@ def sweep(
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings.")
     ] = None,
     by: Annotated[By, typer.Option(help="What decides: maj@k, or pass@1 where maj@k is near 100.")] = By.MAJ,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep every merged checkpoint, not only the one in work.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep every merged checkpoint, not only the one in work.")
+    ] = False,
 ) -> None:
     """Merge, evaluate with the solver, delete, next weight; then a table, a plot and the weight to take.
 
@@ -123,7 +132,8 @@ def quantize(
     problems: Annotated[Path | None, typer.Option(help="Solve these before and after, and compare.")] = None,
     attempts: Annotated[int, typer.Option(help="k of the comparison.")] = 8,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings, for the comparison.")
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings, for the comparison."),
     ] = None,
 ) -> None:
     """Quantize a checkpoint with llm-compressor, in an environment of its own, and verify the result.
@@ -138,16 +148,6 @@ def quantize(
     _show(checks)
     print(f"wrote {output}")
     print(comparison, end="")
-
-
-@app.command()
-def miniature(
-    output: Annotated[Path, typer.Argument(help="Where the embedded default model goes; nothing is done if it is there.")],
-) -> None:
-    """Build the embedded default model from its base and its adapters; the solver does this on first use."""
-    from merge.miniature.build import build
-
-    _show(build(output))
 
 
 @app.command()
@@ -229,7 +229,7 @@ def problems(
     write_evaluation(output, held.value, number, seed)
 
 
-def _show(checks: list["Check"]) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _show(checks: "Iterable[Check]") -> None:
     for check in checks:
         print(f"{check.status:8} {check.name}: {check.text}")
 

@@ -2,9 +2,9 @@
 `python -m merge.compress SOURCE OUT SCHEME [CALIBRATION]`. Nothing else of this package is imported here, for nothing
 else is installed there.
 
-Weights of linear layers are rounded to nearest, with a scale for each row (fp8, w8a8) or group (w4a16, nvfp4); the output
-layer and the embeddings stay as they are. fp8 and w8a8 scale activations when they run; nvfp4 needs texts to learn their
-range from.
+Weights of linear layers are rounded to nearest, with a scale for each row (fp8, w8a8) or group (w4a16, nvfp4); the
+output layer and the embeddings stay as they are. fp8 and w8a8 scale activations when they run; nvfp4 needs texts to
+learn their range from.
 """
 
 import json

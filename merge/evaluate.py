@@ -124,7 +124,8 @@ def read_evaluation(journal: Path, answers: Mapping[str, int], k: int) -> Evalua
 def _row(attempts: Sequence[Attempt], answer: int) -> list[float]:
     """The columns for one problem. Votes count in the order in which attempts ended, as in a run."""
     right = [attempt.answer == answer for attempt in attempts]
-    candidates = tally(sorted(attempts, key=lambda it: it.started + it.seconds))
+    in_order: list[Attempt] = sorted(attempts, key=lambda it: it.started + it.seconds)
+    candidates = tally(in_order)
     return [
         float(bool(candidates) and candidates[0].answer == answer),
         float(any(right)),
@@ -167,5 +168,3 @@ def bootstrap(values: Rows) -> tuple[float, float]:
     means = values[generator.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
-
-

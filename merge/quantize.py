@@ -25,8 +25,8 @@ from merge.verify import Check, verify
 
 ENVIRONMENT_VERSION = "1"  # goes up with quantize-requirements.txt
 INT4_WARNING = (
-    "four-bit weights cost long reasoning: 82.7 to 72.7 on AIME 24, 66.7 to 60.7 on AIME 25 (arXiv 2504.16891, table 9; "
-    "fp8 lost nothing there)"
+    "four-bit weights cost long reasoning: 82.7 to 72.7 on AIME 24, 66.7 to 60.7 on AIME 25 "
+    "(arXiv 2504.16891, table 9; fp8 lost nothing there)"
 )
 
 

@@ -155,7 +155,15 @@ def mergekit_config(recipe: Recipe, parents: Sequence[Parent], names: dict[str, 
 def _run_mergekit(work: Path, recipe: Recipe, options: RunOptions, progress: Progress) -> None:
     own_tokenizer = recipe.tokenizer is not None or recipe.chat_template is not None
     command = [
-        *(sys.executable, "-c", _DIE_WITH_US + _MERGEKIT, "config.yml", "out", "--lazy-unpickle", "--no-write-model-card"),
+        *(
+            sys.executable,
+            "-c",
+            _DIE_WITH_US + _MERGEKIT,
+            "config.yml",
+            "out",
+            "--lazy-unpickle",
+            "--no-write-model-card",
+        ),
         *("--out-shard-size", str(options.shard_bytes), "--random-seed", str(options.seed)),
         *("--device", options.device, "--copy-tokenizer" if own_tokenizer else "--no-copy-tokenizer"),
     ]

@@ -1,7 +1,7 @@
 """The weight of a merge, chosen by measurement: merge, solve, delete, next.
 
-Each point is a line of `points.jsonl` in the results folder, so a second run goes on where the first ended; the solver's
-journal of each point stays beside it. One checkpoint is on the disk at a time, unless all are asked for.
+Each point is a line of `points.jsonl` in the results folder, so a second run goes on where the first ended; the
+solver's journal of each point stays beside it. One checkpoint is on the disk at a time, unless all are asked for.
 
 The weight to take is by the one-standard-error rule (Breiman et al. 1984): among those whose score is within one
 standard error of the best, the one that writes the fewest tokens. The best of eleven noisy points is otherwise luck.
@@ -158,9 +158,9 @@ def table(points: Sequence[Point], options: SweepOptions) -> str:
     chosen = choose(points, options.by)
     column = {"maj": f"maj@{k}", "pass1": "pass@1"}[options.by]
     said = (
-        f"{first.num_problems} problems, {k} attempts each. 95 % intervals: Wilson for shares of problems, bootstrap over "
-        f"problems for means. Weight to take: {chosen.weight:g}, the fewest tokens within one standard error of the best "
-        f"{column}."
+        f"{first.num_problems} problems, {k} attempts each. 95 % intervals: Wilson for shares of problems, bootstrap "
+        f"over problems for means. Weight to take: {chosen.weight:g}, the fewest tokens within one standard error of "
+        f"the best {column}."
     )
     return "\n".join([*lines, "", said, ""])
 

@@ -83,7 +83,7 @@ class SolverService:
         asked: Future[Prediction] | None = None
         try:
             asked = self._ask(problem, budget)
-            return asked.result(_seconds(deadline) + _GRACE_SECONDS)
+            return asked.result(min(_seconds(deadline) + _GRACE_SECONDS, threading.TIMEOUT_MAX))
         except TimeoutError:
             self._ask_for_pulse()
             return self.best_so_far(problem, began, "no time")

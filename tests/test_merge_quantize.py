@@ -14,8 +14,7 @@ from merge.provenance import read_provenance
 from merge.quantize import QuantizeOptions, environment_folder, quantize
 from solver.errors import SolverError
 from tests.checkpoints import make_checkpoint
-
-GOOD = {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []}
+from tests.test_merge_verify import GOOD
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def install_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     python.parent.mkdir(parents=True)
     python.write_text(STAND_IN.format(python=sys.executable), "utf-8")
     python.chmod(0o755)
-    monkeypatch.setattr("merge.verify.probe_in_child", lambda *_: GOOD)
+    monkeypatch.setattr("merge.verify.probe_in_child", lambda models: [GOOD] * len(models))
 
 
 def test_the_result_has_the_sources_tokenizer_and_is_compared_with_it(
@@ -88,7 +87,9 @@ def test_the_result_has_the_sources_tokenizer_and_is_compared_with_it(
     assert "| GB of tensors | 0.000 | 0.000 |" in table
 
 
-@pytest.mark.parametrize(("fault", "said"), [("yes", "llm-compressor failed: ValueError: no such layer"), ("wrong", "wrong scales")])
+@pytest.mark.parametrize(
+    ("fault", "said"), [("yes", "llm-compressor failed: ValueError: no such layer"), ("wrong", "wrong scales")]
+)
 def test_a_failure_leaves_nothing(source: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str) -> None:
     install_stand_in(monkeypatch)
     monkeypatch.setenv("MERGE_FAULT", fault)
@@ -110,7 +111,7 @@ def test_an_environment_that_pip_cannot_make_is_told_and_not_taken_for_one(
 ) -> None:
     failed = subprocess.CompletedProcess([], 1, "", "noise\nERROR: No matching distribution found for llmcompressor\n")
     monkeypatch.setattr("venv.create", lambda path, **_: (path / "lib/python3/site-packages").mkdir(parents=True))
-    monkeypatch.setattr(merge.quantize.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr("merge.quantize.subprocess.run", lambda *_, **__: failed)
     with pytest.raises(MergeError, match="could not be installed: ERROR: No matching distribution"):
         quantize(source, Path("out"), QuantizeOptions(make_environment=True))
     assert not environment_folder().exists()

@@ -1,15 +1,15 @@
-"""`merge verify` finds each fault and says what would have gone wrong later. Loading itself is in test_merge_real.py."""
+"""`merge verify` finds each fault and says what would have gone wrong later; loading is in test_merge_real.py."""
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from merge.checkpoint import from_float32, read_checkpoint, write_safetensors
-from merge.parents import find_parents
+from merge.parents import Parent, find_parents
 from merge.provenance import describe_checkpoint, describe_parent, write_manifest, write_provenance
 from merge.recipe import parse_recipe
 from merge.verify import Check, verify
@@ -20,6 +20,8 @@ models:
 - {model: base+cot, parameters: {weight: 0.3}}
 - {model: tir, parameters: {weight: 0.7}}
 """
+
+GOOD: dict[str, object] = {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []}
 
 
 @pytest.fixture
@@ -38,7 +40,9 @@ def merged(tmp_path: Path) -> Path:
 
     def exact(name: str) -> list[np.ndarray]:
         rows = (0, 10**6)
-        return [from_float32(np.float32(0.3) * first.rows(name, *rows) + np.float32(0.7) * second.rows(name, *rows), "BF16")]
+        return [
+            from_float32(np.float32(0.3) * first.rows(name, *rows) + np.float32(0.7) * second.rows(name, *rows), "BF16")
+        ]
 
     shapes = {name: ("BF16", info.shape) for name, info in first.base.tensors.items()}
     write_safetensors(folder / "model.safetensors", shapes, exact)
@@ -86,12 +90,16 @@ def nudge(name: str, tensor: np.ndarray) -> np.ndarray:
 
 FAULTS: list[tuple[str, Callable[[Path], object], str]] = [
     ("files", lambda f: (f / "model.safetensors").unlink(), "no engine could load it"),
-    ("manifest", lambda f: (f / "recipe.yml").write_text("x") and write_manifest(f) or (f / "recipe.yml").unlink(), "gone"),
+    ("manifest", lambda f: (f / "tokenizer_config.json").unlink(), "tokenizer_config.json of SHA256SUMS is gone"),
     ("manifest", lambda f: (f / "generation_config.json").write_text('{"eos_token_id": 2}'), "has changed since"),
     ("tensors", lambda f: rewrite(f, lambda n, t: t[:24] if "up_proj" in n else t), "it would not load"),
     ("tensors", lambda f: edit(f, "config.json", architectures=["Qwen2ForCausalLM"]), "architecture Qwen2ForCausalLM"),
     ("dtypes", lambda f: rewrite(f, lambda n, t: t, "F32"), "is F32 where config.json says bfloat16"),
-    ("tied embeddings", lambda f: edit(f, "config.json", tie_word_embeddings=False), "the output layer would be random"),
+    (
+        "tied embeddings",
+        lambda f: edit(f, "config.json", tie_word_embeddings=False),
+        "the output layer would be random",
+    ),
     ("finite", lambda f: rewrite(f, poison), "has 1 values that are NaN or infinite"),
     ("recomputed", lambda f: rewrite(f, poison), "are not what the recipe gives"),
     ("recomputed", lambda f: rewrite(f, nudge), "model.norm.weight: 1 of 32 elements off by more than one rounding"),
@@ -129,7 +137,7 @@ def test_swapped_tensors_of_one_shape_are_found(merged: Path) -> None:
 
 
 def test_every_element_is_recomputed_where_all_is_asked_for(merged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("merge.verify.probe_in_child", lambda *_: {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []})
+    monkeypatch.setattr("merge.verify.probe_in_child", lambda models: [GOOD] * len(models))
     assert findings(merged, "all")["recomputed"].text.startswith("every element")
 
 
@@ -139,16 +147,14 @@ def test_every_element_is_recomputed_where_all_is_asked_for(merged: Path, monkey
         ({"missing": ["model.norm.weight"]}, 5.0, "model.norm.weight is missing or unknown"),
         ({"nll": 9.0}, 5.0, "weights and names do not belong together"),
         ({"nll": float("nan")}, 5.0, "weights and names do not belong together"),
-        ({"nll": 4.0}, 2.0, "it has lost what they know"),
+        ({"nll": 4.0}, 2.0, "it lost what they know"),
     ],
 )
 def test_logits_that_lie_elsewhere_are_found(
     merged: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, object], parents: float, said: str
 ) -> None:
-    good = {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []}
-
-    def probe(checkpoint, adapter=None):  # type: ignore[no-untyped-def]
-        return good | (result if checkpoint.folder == merged else {"nll": parents})
+    def probe(models: Sequence[Parent]) -> list[dict[str, object]]:
+        return [GOOD | result, *[GOOD | {"nll": parents}] * (len(models) - 1)]
 
     monkeypatch.setattr("merge.verify.probe_in_child", probe)
     check = findings(merged, "full")["loads, logits"]
@@ -195,7 +201,10 @@ def quantize_rows(folder: Path, source: Path, dtype: str, *, wrong: bool = False
         else:
             torch = pytest.importorskip("torch")
             stored[name] = ("F8_E4M3", torch.from_numpy(steps).to(torch.float8_e4m3fn).view(torch.uint8).numpy())
-        stored[f"{name}_scale"] = ("BF16", from_float32(np.full(scale.shape, 9.0, np.float32), "BF16") if wrong else scale)
+        stored[f"{name}_scale"] = (
+            "BF16",
+            from_float32(np.full(scale.shape, 9.0, np.float32), "BF16") if wrong else scale,
+        )
     shapes = {name: (kind, tensor.shape) for name, (kind, tensor) in stored.items()}
     write_safetensors(folder / "model.safetensors", shapes, lambda name: [stored[name][1]])
     edit(folder, "config.json", quantization_config={"format": "int-quantized"})

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from solver.chat.base import CodeCall, Tokenizer, Wording, read_prompt
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.chat.turns import FORCED_OPENING, TurnFormat
 from solver.types import Effort, Mode
 
 _NAME = re.compile(r"[\w.-]{1,60}")
 _FINAL = "<|channel|>final<|message|>"
-_NO_SUCH_TOOL = "There is no tool '{recipient}'. The only tool is python: send it code in the analysis channel."
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def _read_call(message: Message) -> CodeCall:
     recipient = recipient if _NAME.fullmatch(recipient) else "none"  # it stands in the header of the answer
     channel = message.channel if _NAME.fullmatch(message.channel) else "analysis"
     if recipient.rpartition(".")[2] != "python" and not recipient.startswith("python"):
-        return CodeCall("", _NO_SUCH_TOOL.replace("{recipient}", recipient), recipient, channel)
+        return CodeCall("", read_prompt("harmony-no-such-tool").replace("{recipient}", recipient), recipient, channel)
     return CodeCall(_code(message.text), None, recipient, channel)
 
 

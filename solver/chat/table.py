@@ -2,7 +2,8 @@
 
 import sys
 
-from solver.chat.families import FAMILIES, CodeStyle, Family
+from solver.chat.families import FAMILIES
+from solver.chat.family import CodeStyle, Family
 
 _HEAD = """# Model families
 

@@ -217,6 +217,8 @@ class PrefixStore:
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values [turns, heads, columns, size] in tensors with columns to spare."""
 
+    keys: Any
+    values: Any
     _room: tuple[Any, Any] | None = None
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
