@@ -63,6 +63,7 @@ class VllmEngine:
             max_model_len=settings.model_config.max_model_len,
             max_num_seqs=settings.scheduler_config.max_num_seqs,
             start_seconds=monotonic() - began,
+            kv_cache_tokens=(settings.cache_config.num_gpu_blocks or 0) * settings.cache_config.block_size or None,
             notes=notes,
         )
 

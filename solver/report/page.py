@@ -93,6 +93,12 @@ def write_report(journals: Sequence[Path], output: Path, reference: Path | None 
     return [f"{view.name}: {note}" for view in views for note in view.notes]
 
 
+def require_libraries() -> None:
+    """Raises UsageError where a library of the report is missing."""
+    _template()
+    _assets()
+
+
 def _for_scripts(view: _RunView) -> dict[str, Any]:
     return {"problems": view.problems, "timeline": view.timeline, "figures": view.figures}
 
