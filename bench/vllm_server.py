@@ -10,6 +10,13 @@ import urllib.request
 from pathlib import Path
 from time import monotonic, sleep
 
+# The system ends the server when we end, however we end (PR_SET_PDEATHSIG, with SIGTERM: the server ends its engine).
+_END_WITH_US = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15)
+os.execv(sys.executable, [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *sys.argv[1:]])
+"""
+
 
 class VllmServer:
     """`vllm serve` by its module name: the command itself looks for a package called vllm, and the CPU build is
@@ -19,7 +26,7 @@ class VllmServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self._log = log
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+        command = [sys.executable, "-c", _END_WITH_US, "--model", str(model)]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--enforce-eager"]
         command += ["--block-size", "32", "--enable-prompt-tokens-details", *options]
         environment = {

@@ -348,46 +348,49 @@ def _generation(subject: Subject, depth: Depth) -> str:
 def _logits(subject: Subject, depth: Depth) -> str:
     if depth == "weights":
         raise _Skipped("not asked for")
-    result = probe_in_child(subject.checkpoint)
+    result, *parents = probe_in_child([Parent("", subject.checkpoint), *subject.parents])
     if result["missing"] or result["unexpected"]:
         names = [*result["missing"], *result["unexpected"]]
         raise _Failed(f"loads, but {names[0]} is missing or unknown: that layer would be random or left out")
     nll, chance = result["nll"], math.log(result["vocabulary"])
-    if not nll < chance + NLL_MARGIN:
-        raise _Failed(
-            f"{nll:.2f} nats a token where guessing has {chance:.2f}: weights and names do not belong together"
-        )
-    theirs = [
-        probe_in_child(parent.base, parent.adapter.folder if parent.adapter else None)["nll"]
-        for parent in subject.parents
-    ]
     said = f"{nll:.3f} nats a token on a fixed text (guessing: {chance:.2f}"
+    if not nll < chance + NLL_MARGIN:
+        raise _Failed(f"{said}): weights and names do not belong together")
+    theirs = [parent["nll"] for parent in parents]
     if theirs and nll > max(theirs) + NLL_MARGIN:
-        raise _Failed(
-            f"{said}; its worst parent {max(theirs):.3f}): it has lost what they know, so are they of one base?"
-        )
+        raise _Failed(f"{said}; its worst parent {max(theirs):.3f}): it lost what they know; are they of one base?")
     return said + (f"; its parents: {', '.join(f'{value:.3f}' for value in theirs)})" if theirs else ")")
 
 
-def probe_in_child(checkpoint: Checkpoint, adapter: Path | None = None, python: str = sys.executable) -> dict[str, Any]:
-    """`merge.probe` in a process of its own."""
-    need = checkpoint.num_parameters * 4 * 1.2
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    if need > free + 2**30:
+def probe_in_child(models: Sequence[Parent]) -> list[dict[str, Any]]:
+    """`merge.probe` of each, in one process of its own."""
+    need = 4 * 1.2 * max(model.base.num_parameters for model in models)
+    free = _free_memory()
+    if need + 2**30 > free:
         raise _Skipped(
             f"{need / 1e9:.0f} GB of memory to load it in float32, {free / 1e9:.0f} GB free: not loaded here"
         )
-    folders = [str(folder.resolve()) for folder in (checkpoint.folder, adapter) if folder is not None]
-    command = [python, "-m", "merge.probe", *folders]
+    folders = [[model.base.folder, *([model.adapter.folder] if model.adapter else [])] for model in models]
+    paths = json.dumps([[str(folder.resolve()) for folder in pair] for pair in folders])
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=Path(__file__).parent.parent, check=False
-    )
+        [sys.executable, "-m", "merge.probe", paths], capture_output=True, text=True, env=environment,
+        cwd=Path(__file__).parent.parent, check=False,
+    )  # fmt: skip
+    results: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["no message"]
-        raise _Failed(f"{checkpoint.folder} does not load: {lines[-1].strip()}")
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+        raise _Failed(f"{models[len(results)].base.folder} does not load: {lines[-1].strip()}")
+    return results
+
+
+def _free_memory() -> int:
+    """Bytes that could be had without swapping, where the system tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 _Check = Callable[[Subject, Depth], str]

@@ -121,7 +121,7 @@ def inject(choose: Callable[[int], str | None]) -> None:
             return await _solve(self, problem, budget, *rest)
         return await FAULTS[fault](self, problem, budget)
 
-    Solver.solve = solve  # type: ignore[method-assign]
+    Solver.solve = solve  # type: ignore[method-assign, assignment]
 
 
 def stop_injecting() -> None:

@@ -2,10 +2,12 @@
 once as the commit run and once as the scored one, against problems whose answers are known.
 """
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from submission.check import check_answers, check_table
 from submission.config import SubmissionConfig, read_config
 from submission.environment import copy_environment, prepare_environment
 from submission.errors import BundleError, RehearsalError
-from submission.findings import Finding
+from submission.findings import Finding, Severity
 from submission.isolation import describe_isolation, isolate, namespaces, working_bytes
 from submission.mounts import LAYOUTS, Kind, Layout, mount_point
 from submission.protocol import Protocol
@@ -48,6 +50,8 @@ class RehearsalOptions:
     layouts: tuple[Layout, ...] = LAYOUTS
     scored_runs: int | None = None
     """Of the first layout; None: two where the contest scores two runs."""
+    num_problems: int | None = None
+    """The first so many; None: all."""
     time_limit_seconds: float | None = None
     """Of the whole contest, in place of 5 hours; None: 20 s a problem, and a minute to start."""
     call_seconds: float | None = None
@@ -138,7 +142,7 @@ def rehearse(
         raise RehearsalError(
             f"{config.competition} had no gateway to rehearse: drive submission.aimo1.LocalEnv instead"
         )
-    asked = read_problems(problems)
+    asked = read_problems(problems)[: options.num_problems]
     report = Report(stage=describe_isolation(use_namespaces=options.use_namespaces))
     environment = prepare_environment(find_image(config.wheels.image)) if options.clean else None
     for mode, layout, number in _plan(config, options):
@@ -298,7 +302,7 @@ class _Play:
             yield Finding("late-serve", f"the server was there after {run.seconds_to_serve:.0f} s, over {limit:g} s")
         if run.fallbacks:
             reasons = ", ".join(f"{count} {reason}" for reason, count in run.health["fallback_reasons"].items())
-            severity = "failure" if run.fallbacks == len(self._problems) else "warning"
+            severity: Severity = "failure" if run.fallbacks == len(self._problems) else "warning"
             text = f"{run.fallbacks} of {len(self._problems)} answers are fallbacks ({reasons})"
             yield Finding("fallbacks", text, severity)
         if run.health and run.health["state"] != "ok":
@@ -409,9 +413,11 @@ def _run_session(spec: SessionSpec, folder: Path, timeout: float, use_namespaces
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
             return SessionResult(timed_out=True, seconds=timeout)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     result = _read_json(folder / "session.json")
     if not result:
         said = (folder / "session.log").read_text("utf-8", "replace").strip().splitlines()

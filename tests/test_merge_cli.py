@@ -14,7 +14,7 @@ from tests.conftest import PROJECT
 def run_merge(*arguments: str | Path, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     command = [sys.executable, "-m", "merge", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=900, check=False)
 
 
 def test_verify_prints_each_finding_and_its_exit_code_says_whether_all_is_well(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from merge.provenance import read_provenance
 from merge.quantize import QuantizeOptions, environment_folder, quantize
 from solver.errors import SolverError
 from tests.checkpoints import make_checkpoint
-
-GOOD = {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []}
+from tests.test_merge_verify import GOOD
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def install_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     python.parent.mkdir(parents=True)
     python.write_text(STAND_IN.format(python=sys.executable), "utf-8")
     python.chmod(0o755)
-    monkeypatch.setattr("merge.verify.probe_in_child", lambda *_: GOOD)
+    monkeypatch.setattr("merge.verify.probe_in_child", lambda models: [GOOD] * len(models))
 
 
 def test_the_result_has_the_sources_tokenizer_and_is_compared_with_it(

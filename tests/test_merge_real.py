@@ -75,7 +75,9 @@ from merge.verify import Check
 
 def in_this_process(work, recipe, options, progress):
     from click.testing import CliRunner
+    from mergekit.io.tasks import LoaderCache
     from mergekit.scripts.run_yaml import main
+    LoaderCache().loaders = {}  # it lives as long as its process, and parents have the same names each time
     here = os.getcwd()
     os.chdir(work)
     arguments = ["config.yml", "out", "--lazy-unpickle", "--no-write-model-card", "--no-copy-tokenizer", "--quiet"]

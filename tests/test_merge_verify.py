@@ -2,14 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from merge.checkpoint import from_float32, read_checkpoint, write_safetensors
-from merge.parents import find_parents
+from merge.parents import Parent, find_parents
 from merge.provenance import describe_checkpoint, describe_parent, write_manifest, write_provenance
 from merge.recipe import parse_recipe
 from merge.verify import Check, verify
@@ -20,6 +20,8 @@ models:
 - {model: base+cot, parameters: {weight: 0.3}}
 - {model: tir, parameters: {weight: 0.7}}
 """
+
+GOOD: dict[str, object] = {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []}
 
 
 @pytest.fixture
@@ -135,9 +137,7 @@ def test_swapped_tensors_of_one_shape_are_found(merged: Path) -> None:
 
 
 def test_every_element_is_recomputed_where_all_is_asked_for(merged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "merge.verify.probe_in_child", lambda *_: {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []}
-    )
+    monkeypatch.setattr("merge.verify.probe_in_child", lambda models: [GOOD] * len(models))
     assert findings(merged, "all")["recomputed"].text.startswith("every element")
 
 
@@ -147,16 +147,14 @@ def test_every_element_is_recomputed_where_all_is_asked_for(merged: Path, monkey
         ({"missing": ["model.norm.weight"]}, 5.0, "model.norm.weight is missing or unknown"),
         ({"nll": 9.0}, 5.0, "weights and names do not belong together"),
         ({"nll": float("nan")}, 5.0, "weights and names do not belong together"),
-        ({"nll": 4.0}, 2.0, "it has lost what they know"),
+        ({"nll": 4.0}, 2.0, "it lost what they know"),
     ],
 )
 def test_logits_that_lie_elsewhere_are_found(
     merged: Path, monkeypatch: pytest.MonkeyPatch, result: dict[str, object], parents: float, said: str
 ) -> None:
-    good = {"nll": 5.0, "vocabulary": 259, "missing": [], "unexpected": []}
-
-    def probe(checkpoint, adapter=None):  # type: ignore[no-untyped-def]
-        return good | (result if checkpoint.folder == merged else {"nll": parents})
+    def probe(models: Sequence[Parent]) -> list[dict[str, object]]:
+        return [GOOD | result, *[GOOD | {"nll": parents}] * (len(models) - 1)]
 
     monkeypatch.setattr("merge.verify.probe_in_child", probe)
     check = findings(merged, "full")["loads, logits"]
