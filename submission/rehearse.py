@@ -2,10 +2,12 @@
 once as the commit run and once as the scored one, against problems whose answers are known.
 """
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -411,9 +413,11 @@ def _run_session(spec: SessionSpec, folder: Path, timeout: float, use_namespaces
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
             return SessionResult(timed_out=True, seconds=timeout)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     result = _read_json(folder / "session.json")
     if not result:
         said = (folder / "session.log").read_text("utf-8", "replace").strip().splitlines()
