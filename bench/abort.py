@@ -56,7 +56,7 @@ async def _round(setting: Running, attempts: int) -> dict[str, float]:
     let_go = time.perf_counter() - decided
     while not await setting.is_idle():  # noqa: ASYNC110  it is in another process
         await asyncio.sleep(0.001)
-    return {"step": statistics.median(gaps), "let go": let_go, "idle": time.perf_counter() - decided}
+    return {"step": statistics.median(gaps or [0.0]), "let go": let_go, "idle": time.perf_counter() - decided}
 
 
 async def _arrive(ready: asyncio.Barrier) -> None:

@@ -45,7 +45,7 @@ async def measure(name: str, num_problems: int, attempts: int, num_tokens: int, 
             for way in order if number % 2 == 0 else order[::-1]:
                 found[way].append(await _run(setting, problems, 1 if way == "one by one" else "auto"))
                 print(f"{way}: {found[way][-1][0]:.1f} s", file=sys.stderr, flush=True)
-        lanes = setting.tools.config.lanes
+        lanes = setting.tools.config.model_copy(update={"concurrent_problems": "auto"}).lanes
     rows = [
         (
             way,

@@ -12,8 +12,9 @@ from typing import Any
 
 from bench.vllm_server import VllmServer
 from solver.attempt import Tools, turn_seed
-from solver.chat import build_chat, load_tokenizer
+from solver.chat import Tokenizer, build_chat, load_tokenizer
 from solver.chat.base import CodeCall
+from solver.chat.tokenizer import ByteTokenizer
 from solver.competition import Competition
 from solver.config import SolverConfig, load_config
 from solver.engine import build_engine
@@ -32,7 +33,7 @@ PROBLEM = Problem(
 )
 # Admits no answer: boxes are looked for, as always, and none ends an attempt before its last token.
 NO_ANSWER = Competition("none", 1, 0, None, 0, None, None, "accuracy")
-CODE, OUTPUT = "import math\nprint(sum(math.comb(20, k) ** 2 for k in range(21)))", "137846528820\n"
+CODE, OUTPUT = "import math\nprint(sum(math.comb(20, k) ** 2 for k in range(21)))", "137846528820"
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,25 @@ class Running:
 @asynccontextmanager
 async def running(name: str, attempts: int, *settings: str) -> AsyncIterator[Running]:
     """The engine `name` with the embedded model and room for `attempts` at once."""
-    folder, server = await find_model(None), None
+    server = None
+    folder = None if name == "scripted" else await find_model(None)
     all_settings = [f"engine.name='{name}'", f"engine.max_num_seqs={attempts}", *settings]
     with tempfile.TemporaryDirectory() as scratch:
-        if name == "openai":
+        if folder is not None and name == "openai":
             limits = ("--max-model-len", "2048", "--max-num-seqs", str(attempts))
             threads = len(os.sched_getaffinity(0))
             server = VllmServer(folder, Path(scratch) / "server.log", *limits, threads=threads)
             all_settings.append(f"engine.base_urls='{server.url}'")
-        config = load_config(settings=[f"attempts.num_attempts={attempts}", *all_settings])
-        tokenizer, sandbox = load_tokenizer(folder), SandboxPool(config.sandbox)
+        preset = "scripted" if name == "scripted" else None
+        config = load_config(preset, settings=[f"attempts.num_attempts={attempts}", *all_settings])
+        sandbox = SandboxPool(config.sandbox)
         await sandbox.start()  # before the engine: it forks
         engine = build_engine(config.engine, folder)
         try:
             if server is not None:
                 await asyncio.to_thread(server.wait_ready)
             info = await engine.start()
+            tokenizer: Tokenizer = ByteTokenizer() if folder is None else load_tokenizer(folder)
             chat = build_chat(config.chat, tokenizer, folder)
             start = time.monotonic()
             tools = Tools(config, NO_ANSWER, engine, tokenizer, chat, sandbox, info.max_model_len, start)

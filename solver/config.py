@@ -86,6 +86,7 @@ class EngineConfig(Section):
     """Tokens in a block of the KV cache; a prefix is found again in whole blocks. None: the engine's own choice."""
     gpu_memory_utilization: float = Field(0.92, gt=0, le=1)
     cpu_kv_cache_gib: int = Field(2, ge=1)
+    """vLLM on a CPU: its KV cache. transformers: what it keeps of earlier turns, so as not to compute them again."""
     enforce_eager: bool = False
     """Do not compile: on a CPU compiling gives 1.3x the speed for over two minutes at every start."""
     threads: int | None = Field(None, ge=1)

@@ -275,7 +275,7 @@ def test_one_server_of_two_is_enough_to_start(folder: Path) -> None:
 
 
 def test_a_server_that_falls_silent_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("solver.engine.server._HEALTH_EVERY", 0.05)
+    monkeypatch.setattr("solver.engine.server_pool._HEALTH_EVERY", 0.05)
     silent, other = FakeServer(), FakeServer()
 
     async def hang(request: web.Request) -> web.StreamResponse:

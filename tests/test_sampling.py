@@ -1,16 +1,18 @@
 """The sampler of the transformers engine, without a model."""
 
 import math
+from typing import Any
 
 import pytest
 
 from solver.engine.entropy import entropy
 from solver.types import SamplingParams
 
+COUNT = 4000
 pytestmark = pytest.mark.real  # torch takes seconds to import
 
 
-def draws(probabilities: list[float], count: int = 4000, **params: object) -> list[float]:
+def draws(probabilities: list[float], **params: Any) -> list[float]:
     """How often each token is drawn."""
     import torch
 
@@ -18,12 +20,12 @@ def draws(probabilities: list[float], count: int = 4000, **params: object) -> li
 
     logits = torch.tensor([probabilities]).log()
     generator = torch.Generator().manual_seed(1)
-    settings = SamplingParams(**{"max_tokens": 1, "temperature": 1.0, **params})  # type: ignore[arg-type]
+    settings = SamplingParams(**{"max_tokens": 1, "temperature": 1.0, **params})
     counts = [0] * len(probabilities)
-    for _ in range(count):
+    for _ in range(COUNT):
         ((token, _, _),) = sample(logits, [(settings, generator, [0])])
         counts[token] += 1
-    return [n / count for n in counts]
+    return [n / COUNT for n in counts]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def draws(probabilities: list[float], count: int = 4000, **params: object) -> li
         ({"min_p": 0.25}, [0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9, 0]),
     ],
 )
-def test_tokens_are_drawn_as_often_as_they_should(params: dict[str, object], expected: list[float]) -> None:
+def test_tokens_are_drawn_as_often_as_they_should(params: dict[str, Any], expected: list[float]) -> None:
     assert draws([0.5, 0.25, 0.15, 0.1], **params) == pytest.approx(expected, abs=0.03)
 
 
@@ -63,7 +65,7 @@ def test_a_penalty_makes_what_was_said_less_likely_and_leaves_the_logits_as_they
 def test_prefixes_are_found_by_what_they_have_in_common() -> None:
     import torch
 
-    from solver.engine.batch import PrefixStore
+    from solver.engine.kv_cache import PrefixStore
 
     def layers(length: int) -> list[tuple[object, object]]:
         return [(torch.zeros(1, 1, length, 4), torch.zeros(1, 1, length, 4))]

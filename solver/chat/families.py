@@ -177,6 +177,7 @@ _FAMILIES = (
         turns=HARMONY,
         prompts={"cot": "step-by-step", "tir": "step-by-step"},
         code="harmony",
+        effort="high",
         max_code_calls=100,
         sampling=Sampling(1.0, 1.0),
         context=131_072,

@@ -88,6 +88,8 @@ class Family:
     code_trained: bool = True
     """Trained to call Python in this form; False: trained to call functions, and Python is offered as one."""
     inline: Inline = Inline()
+    effort: Effort | None = None
+    """What is used where nothing names one, in families that must be told."""
     max_code_calls: int = 8
     thinking: Thinking = Thinking()
     sampling: Sampling = Sampling()

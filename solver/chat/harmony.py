@@ -44,7 +44,7 @@ class HarmonyFormat(TurnFormat):
         self._system_text, self._python = read_prompt("harmony-system"), read_prompt("harmony-python")
 
     def ask(self, text: str, mode: Mode = "cot", effort: Effort | None = None) -> list[int]:
-        system = self._system_text.replace("{effort}", effort or self._wording.effort or "medium")
+        system = self._system_text.replace("{effort}", effort or self._wording.effort or self.family.effort or "medium")
         tools = f"{self._python}\n\n" if mode == "tir" else ""
         tokens = self._markup.encode(self._turns.system, system.replace("{tools}", tools))
         if (instructions := self._wording.systems.get(mode)) is not None:

@@ -21,7 +21,8 @@ import aiohttp
 from solver.chat.tokenizer import FolderTokenizer
 from solver.config import EngineConfig
 from solver.engine.base import check_fits
-from solver.engine.server import Server, ServerLostError, ServerPool
+from solver.engine.server import Server, ServerLostError
+from solver.engine.server_pool import ServerPool
 from solver.engine.stopping import StopChecker, until_stop
 from solver.errors import EngineError
 from solver.types import Completion, EngineInfo, SamplingParams
