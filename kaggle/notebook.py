@@ -1,5 +1,5 @@
 # The notebook that Kaggle runs, cell by cell (`# %%`). It installs, imports and serves; everything that could go wrong
-# otherwise stands in the package, where tests reach it. $owner, $dataset are filled in by `python -m submission bundle`.
+# otherwise stands in the package, where tests reach it. $owner and $dataset are filled in by `submission bundle`.
 
 # %% [markdown]
 # Made by `python -m submission bundle` of olympiad-solver. Do not edit: change the preset and make it again.

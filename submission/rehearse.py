@@ -181,6 +181,7 @@ class _Play:
         self._options, self._environment, self._folder = options, environment, folder
         self._seconds = options.time_limit_seconds or 60.0 + 20.0 * len(problems)
         self._log = folder / "answers.jsonl"
+        self._is_namespaced = options.use_namespaces and namespaces() is not None
 
     def run(self, mode: Mode, layout: Layout, number: int) -> Run:
         self._build_tree(layout)
@@ -222,7 +223,15 @@ class _Play:
                 folder.mkdir(parents=True)
                 for path in files.iterdir():  # sub-folders are left out, as the upload does
                     if path.is_file() and not path.name.endswith("-metadata.json"):
-                        _link(path, folder / path.name)
+                        self._place(path, folder / path.name)
+
+    def _place(self, source: Path, destination: Path) -> None:
+        """Linked where a read-only mount keeps the notebook from writing into it, else copied."""
+        with contextlib.suppress(OSError):
+            if self._is_namespaced:
+                destination.hardlink_to(source.resolve())
+                return
+        shutil.copy(source, destination)
 
     def _write_competition(self, folder: Path, protocol: Protocol) -> None:
         ids = [problem.id for problem in self._problems]
@@ -248,7 +257,7 @@ class _Play:
             python=python,
             run=str(self._folder),
             runner=self._options.runner,
-            is_namespaced=self._options.use_namespaces and namespaces() is not None,
+            is_namespaced=self._is_namespaced,
             session_seconds=self._seconds,
             options=self._notebook_options(number),
             kaggle_files=str(self._options.kaggle_files) if self._options.kaggle_files else None,
@@ -455,13 +464,6 @@ class _folder:
 
 def _finding_record(finding: Finding) -> dict[str, str]:
     return {**asdict(finding), "on_kaggle": finding.on_kaggle}
-
-
-def _link(source: Path, destination: Path) -> None:
-    try:
-        destination.hardlink_to(source.resolve())
-    except OSError:
-        shutil.copy(source, destination)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -28,8 +28,9 @@ def play(tmp_path: Path) -> Any:
     problems.write_text(PROBLEMS, "utf-8")
 
     def play(mode: Any, **options: Any) -> Report:
-        values = {"layouts": ("new",), "runner": "script", "clean": False, "scored_runs": 1, "time_limit_seconds": 90.0}
-        return rehearse(bundle, problems, RehearsalOptions(modes=(mode,), **(values | options)))
+        values: dict[str, Any] = {"layouts": ("new",), "runner": "script", "clean": False, "scored_runs": 1}
+        values |= {"time_limit_seconds": 90.0} | options
+        return rehearse(bundle, problems, RehearsalOptions(modes=(mode,), **values))
 
     return play
 
