@@ -1,7 +1,8 @@
 """LoRA adapters in peft's format, added to their base in float32: W + (alpha / r) B A, row by row of W.
 
-mergekit adds them too, but rounds each parent to the base's dtype before it averages (0.23 of the elements of a bfloat16
-merge then differ from one rounding), and takes an interrupted or outdated folder of its cache for a finished one.
+mergekit adds them too, but rounds each parent to the base's dtype before it averages (23 % of the elements of a
+bfloat16 merge then differ from one rounding), and takes an interrupted or outdated folder of its cache for
+a finished one.
 """
 
 import json
@@ -105,4 +106,6 @@ def check_adapter(adapter: Adapter, base: Checkpoint) -> None:
         if info is None:
             raise CheckpointError(f"adapter {adapter.folder} changes {name}, which {base.folder} lacks: another base")
         if info.shape != shape:
-            raise CheckpointError(f"adapter {adapter.folder} has {shape} for {name}, its base {info.shape}: another base")
+            raise CheckpointError(
+                f"adapter {adapter.folder} has {shape} for {name}, its base {info.shape}: another base"
+            )

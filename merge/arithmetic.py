@@ -97,7 +97,8 @@ def rounding_error(values: Doubles, dtype: str) -> Doubles:
     """Half the distance between neighbouring numbers of `dtype` at each value: what rounding once may change."""
     bits, smallest = PRECISION[dtype]
     _, exponent = np.frexp(values)
-    return np.ldexp(0.5, np.maximum(exponent - bits, smallest))
+    half: Doubles = np.ldexp(0.5, np.maximum(exponent - bits, smallest))
+    return half
 
 
 def count_wrong(stored: NDArray[np.float32], expected: Expected, dtype: str) -> int:

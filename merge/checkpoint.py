@@ -62,7 +62,15 @@ class TensorInfo:
 
     def raw(self) -> NDArray[Any]:
         """The stored elements, mapped and flat; floats of 16 and 8 bits as unsigned integers of that width."""
-        kinds = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1", "BOOL": "u1"}
+        kinds = {
+            "F64": "<f8",
+            "F32": "<f4",
+            "F16": "<f2",
+            "BF16": "<u2",
+            "F8_E4M3": "u1",
+            "F8_E5M2": "u1",
+            "BOOL": "u1",
+        }
         kind = kinds.get(self.dtype, f"<{self.dtype[0].lower()}{ITEM_BYTES[self.dtype]}")
         if self.num_elements == 0:
             return np.zeros(0, dtype=kind)
@@ -144,7 +152,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Reads config, index and headers; no weights.
 
     Raises:
-        CheckpointError: no such folder, no config, no safetensors, a missing shard, a file cut short or not safetensors.
+        CheckpointError: no such folder, config or safetensors, a missing shard, a file that is cut short.
     """
     config = read_json(folder / "config.json")
     index = read_json(folder / _INDEX) if (folder / _INDEX).is_file() else None
@@ -246,7 +254,7 @@ def write_safetensors(
 
 
 def _write_all(stream: BinaryIO, piece: NDArray[Any]) -> None:
-    stream.write(memoryview(np.ascontiguousarray(piece)).cast("B"))
+    stream.write(np.ascontiguousarray(piece).data.cast("B"))
 
 
 def sha256(path: Path) -> str:

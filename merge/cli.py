@@ -4,11 +4,16 @@ standard error. Exit codes: 0 done; 1 an error, told in one line; 2 usage; 130 i
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from solver.errors import SolverError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from merge.subject import Check
 
 app = typer.Typer(
     name="merge",
@@ -25,6 +30,17 @@ class Scheme(StrEnum):
     W8A8 = "w8a8"
     NVFP4 = "nvfp4"
     W4A16 = "w4a16"
+
+
+class Mode(StrEnum):
+    COT = "cot"
+    TIR = "tir"
+
+
+class Held(StrEnum):
+    INSTANCES = "instances"
+    PHRASINGS = "phrasings"
+    FAMILIES = "families"
 
 
 class By(StrEnum):
@@ -73,10 +89,12 @@ def verify(
 def sweep(
     recipe: Annotated[Path, typer.Argument(help="A recipe of two models.")],
     problems: Annotated[Path, typer.Option(help="CSV or Parquet with id, problem and answer.")],
-    weights: Annotated[str, typer.Option(metavar="A:B:STEP", help="The last model's share, or a list 0,0.3,1.")] = "0:1:0.1",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of results; a second run goes on there.")] = Path(
-        "sweep"
-    ),
+    weights: Annotated[
+        str, typer.Option(metavar="A:B:STEP", help="The last model's share, or a list 0,0.3,1.")
+    ] = "0:1:0.1",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of results; a second run goes on there.")
+    ] = Path("sweep"),
     attempts: Annotated[int, typer.Option(help="k of maj@k and pass@k.")] = 16,
     seed: Annotated[int, typer.Option(help="Of every run.")] = 0,
     preset: Annotated[str | None, typer.Option(help="The solver's preset.")] = None,
@@ -85,7 +103,9 @@ def sweep(
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings.")
     ] = None,
     by: Annotated[By, typer.Option(help="What decides: maj@k, or pass@1 where maj@k is near 100.")] = By.MAJ,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep every merged checkpoint, not only the one in work.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep every merged checkpoint, not only the one in work.")
+    ] = False,
 ) -> None:
     """Merge, evaluate with the solver, delete, next weight; then a table, a plot and the weight to take.
 
@@ -112,7 +132,8 @@ def quantize(
     problems: Annotated[Path | None, typer.Option(help="Solve these before and after, and compare.")] = None,
     attempts: Annotated[int, typer.Option(help="k of the comparison.")] = 8,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings, for the comparison.")
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings, for the comparison."),
     ] = None,
 ) -> None:
     """Quantize a checkpoint with llm-compressor, in an environment of its own, and verify the result.
@@ -130,16 +151,85 @@ def quantize(
 
 
 @app.command()
-def miniature(
-    output: Annotated[Path, typer.Argument(help="Where the embedded default model goes; nothing is done if it is there.")],
+def train(
+    samples: Annotated[Path, typer.Argument(help="JSON Lines, as `merge samples` writes them.")],
+    output: Annotated[Path, typer.Argument(help="Folder of the adapter (or model); its checkpoint lies beside it.")],
+    base: Annotated[Path | None, typer.Option(help="Model folder; without it the embedded base.")] = None,
+    start: Annotated[Path | None, typer.Option(help="An adapter to go on from.")] = None,
+    preset: Annotated[str, typer.Option(help="Whose chat format the samples are written in.")] = "miniature",
+    rank: Annotated[int, typer.Option(min=0, help="LoRA's rank; 0 trains the whole model.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="After the warm-up.")] = 1e-3,
+    tokens_per_batch: Annotated[int, typer.Option(min=1, help="Padding included.")] = 1024,
+    max_length: Annotated[int, typer.Option(min=1, help="Longer samples are left out.")] = 512,
+    decay_steps: Annotated[int, typer.Option(min=0, help="The last steps, over which the rate falls to zero.")] = 50,
+    max_steps: Annotated[int, typer.Option(min=0, help="0: once through the samples.")] = 0,
+    sequential: Annotated[bool, typer.Option("--sequential", help="Short samples first, stage by stage.")] = False,
+    seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Build the embedded default model from its base and its adapters; the solver does this on first use."""
-    from merge.miniature.build import build
+    """Fine-tune a CoT or TIR parent (LoRA or full). Killed, it goes on from its checkpoint.
 
-    _show(build(output))
+    Example: python -m merge train tir.jsonl adapters/tir
+    """
+    from merge.train import TrainConfig
+    from merge.train import train as run_train
+    from solver.model import convert, embedded_folder
+
+    folder = base or embedded_folder()
+    if base is None:
+        convert(folder)
+    run_train(
+        TrainConfig(
+            *(str(folder), str(samples), str(output), preset, str(start or ""), rank, learning_rate, tokens_per_batch),
+            max_length=max_length,
+            decay_steps=decay_steps,
+            max_steps=max_steps,
+            order="sequential" if sequential else "mixed",
+            seed=seed,
+        )
+    )
 
 
-def _show(checks: list["Check"]) -> None:  # type: ignore[name-defined]  # noqa: F821
+@app.command()
+def samples(
+    mode: Annotated[Mode, typer.Argument(help="cot: worked text. tir: programs.")],
+    output: Annotated[Path, typer.Argument(help="JSON Lines.")],
+    number: Annotated[int, typer.Option(min=1, help="Of generated problems and GSM8K together.")] = 1000,
+    gsm8k: Annotated[Path | None, typer.Option(help="GSM8K's train.jsonl, if it is to be mixed in.")] = None,
+    gsm8k_share: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
+    journal: Annotated[
+        Path | None, typer.Option(help="A journal instead: its attempts that were right, of both modes.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="The folder whose tokenizer the journal's run had.")] = None,
+    per_problem: Annotated[int, typer.Option(min=1, help="Of one problem, mode and effort of a journal.")] = 4,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Write training samples: of the miniature's problem families and GSM8K, or of a journal's right attempts."""
+    from merge.samples import write_samples
+
+    if journal is not None:
+        from merge.journals import samples_of_journal
+
+        write_samples(output, samples_of_journal(journal, model, per_problem))
+    else:
+        from merge.miniature.data import mixed_samples
+
+        write_samples(output, mixed_samples(mode.value, number, seed, gsm8k, gsm8k_share))
+
+
+@app.command()
+def problems(
+    held: Annotated[Held, typer.Argument(help="What no training sample shares with them.")],
+    output: Annotated[Path, typer.Argument(help="CSV with id, problem and answer, for `solver solve`.")],
+    number: Annotated[int, typer.Option(min=1)] = 300,
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Write generated problems to measure on: fresh instances, held-out phrasings, or held-out families."""
+    from merge.miniature.data import write_evaluation
+
+    write_evaluation(output, held.value, number, seed)
+
+
+def _show(checks: "Iterable[Check]") -> None:
     for check in checks:
         print(f"{check.status:8} {check.name}: {check.text}")
 

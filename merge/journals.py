@@ -11,9 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from merge.samples import Sample
-from solver.chat import ChatFormat, Tokenizer
+from solver.chat import ChatFormat, Tokenizer, build_chat, load_tokenizer
+from solver.config import SolverConfig
 from solver.errors import UsageError
 from solver.types import ExecutionResult
+
+
+def samples_of_journal(journal: Path, model: Path | None, per_problem: int) -> Iterator[Sample]:
+    """The right attempts of a run, in the chat format that its header names; `model`: the folder with its tokenizer.
+
+    Raises:
+        UsageError: the file is no journal, or its run had a model folder that is not here and none is given.
+    """
+    header = next((entry for entry in _entries(journal) if entry.get("kind") == "header"), None)
+    if header is None:
+        raise UsageError(f"{journal} has no header: it is no journal of the solver")
+    config = SolverConfig.model_validate(header["config"])
+    folder = model or config.engine.model
+    if folder is None:
+        raise UsageError(f"the run of {journal} used the embedded model: name its folder with --model")
+    tokenizer = load_tokenizer(folder)
+    return right_attempts(journal, build_chat(config.chat, tokenizer), tokenizer, per_problem)
 
 
 def right_attempts(journal: Path, chat: ChatFormat, tokenizer: Tokenizer, per_problem: int) -> Iterator[Sample]:
@@ -60,7 +78,11 @@ def take_apart(attempt: dict[str, Any], chat: ChatFormat, tokenizer: Tokenizer) 
 
 
 def _entries(journal: Path) -> Iterator[dict[str, Any]]:
-    with journal.open(encoding="utf-8") as file:
+    try:
+        file = journal.open(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {journal}: {error.strerror}") from None
+    with file:
         for number, line in enumerate(file, 1):
             if not line.endswith("\n"):
                 return  # torn: the run died while it was written

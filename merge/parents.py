@@ -112,7 +112,9 @@ def check_parents(recipe: Recipe, parents: Sequence[Parent]) -> list[str]:
     first, notes = parents[0].base, []
     for parent in parents:
         if parent.base.is_quantized:
-            raise CheckpointError(f"{parent.reference} is quantized: merge the parents it came from, quantize the result")
+            raise CheckpointError(
+                f"{parent.reference} is quantized: merge the parents it came from, quantize the result"
+            )
         if problem := vocabulary_problem(parent.base):
             raise CheckpointError(f"{parent.reference}: {problem}")
     for parent in parents[1:]:
@@ -128,7 +130,8 @@ def _check_config(first: Checkpoint, parent: Parent) -> None:
     other = parent.base
     if first.architecture != other.architecture:
         raise CheckpointError(
-            f"different architectures: {first.architecture} in {first.folder}, {other.architecture} in {parent.reference}"
+            f"different architectures: {first.architecture} in {first.folder}, "
+            f"{other.architecture} in {parent.reference}"
         )
     if first.is_tied != other.is_tied:
         tied = first.folder if first.is_tied else other.folder
@@ -173,7 +176,7 @@ def _check_tokenizer(first: Checkpoint, parent: Parent, *, chat_template: bool) 
 
 
 def vocabulary_problem(checkpoint: Checkpoint) -> str | None:
-    """What is wrong between tokenizer, config and embeddings, as a merge with --unsafe-truncate-embeddings leaves it."""
+    """What is wrong between tokenizer, config and embeddings, as --unsafe-truncate-embeddings leaves them."""
     tokenizer, rows = tokenizer_size(checkpoint), embedding_rows(checkpoint)
     if tokenizer is not None and rows is not None and rows < tokenizer:
         return (

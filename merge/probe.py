@@ -1,5 +1,6 @@
-"""Loads one checkpoint as transformers does and reads a fixed text with it. Run as `python -m merge.probe FOLDER [ADAPTER]`
-in a process of its own, so that memory is given back and no library stays loaded; prints one line of JSON.
+"""Loads checkpoints as transformers does, one after the other, and reads a fixed text with each. Run as `python -m
+merge.probe JSON`, a list of [folder] or [folder, adapter], in a process of its own, so that memory is given back and no
+library stays loaded; prints one line of JSON for each.
 
 `nll`: mean negative log-likelihood in nats of each next token of the text. Uniform guessing has ln(vocabulary).
 """
@@ -45,4 +46,5 @@ def probe(folder: Path, adapter: Path | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(probe(*map(Path, sys.argv[1:]))) + "\n")
+    for arguments in json.loads(sys.argv[1]):
+        sys.stdout.write(json.dumps(probe(*map(Path, arguments))) + "\n")

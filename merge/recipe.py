@@ -1,7 +1,7 @@
 """Recipes: YAML that mergekit accepts as it stands, read into typed models so that mistakes are told before any work.
 
-A parent is a folder or a hub id, `owner/name@revision`, with `+` and a LoRA adapter's folder where it has one. Paths are
-relative to where the command runs, as mergekit takes them.
+A parent is a folder or a hub id, `owner/name@revision`, with `+` and a LoRA adapter's folder where it has one. Paths
+are relative to where the command runs, as mergekit takes them.
 
 The arithmetic is float32 whatever a recipe says: `dtype` is the dtype of the output, unless `out_dtype` names one.
 mergekit would round the differences of task_arithmetic and ties to `dtype` before adding them.
@@ -96,7 +96,9 @@ class Recipe(_Part):
         if method == "model_stock" and len(set(self.parents)) < 3:
             raise RecipeError("model_stock needs two models beside the base_model")
         if self.tokenizer and self.tokenizer.source not in ("union", "base", *self.parents):
-            raise RecipeError(f"tokenizer source {self.tokenizer.source} is no parent of this recipe, nor union or base")
+            raise RecipeError(
+                f"tokenizer source {self.tokenizer.source} is no parent of this recipe, nor union or base"
+            )
         _check_names(method, "parameters", self.parameters, _SHARED[method] | _PER_MODEL.get(method, set()))
         for model in self.models:
             _check_names(method, model.model, model.parameters, _PER_MODEL.get(method, set()))
@@ -147,7 +149,7 @@ class Recipe(_Part):
 
     def as_yaml(self) -> str:
         """YAML for mergekit."""
-        return yaml.safe_dump(self.model_dump(exclude_none=True, exclude_defaults=True), sort_keys=False)
+        return str(yaml.safe_dump(self.model_dump(exclude_none=True, exclude_defaults=True), sort_keys=False))
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -5,22 +5,20 @@ mergekit runs as a process of its own: it takes seconds to import, keeps what it
 LGPL. Its progress is read from the bar that it draws.
 """
 
-import contextlib
-import fcntl
 import importlib.util
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from merge.checkpoint import DTYPE_NAMES, ITEM_BYTES, TOKENIZER_FILES, read_json
 from merge.errors import MergeError, RecipeError
+from merge.output import check_disk, check_output, exclusive, publish
 from merge.parents import (
     Parent,
     check_parents,
@@ -33,12 +31,12 @@ from merge.parents import (
 from merge.progress import Progress
 from merge.provenance import describe_parent, write_manifest, write_provenance
 from merge.recipe import ACCUMULATES_IN_FLOAT32, Recipe, load_recipe
-from merge.verify import Check, Depth, verify
+from merge.subject import Check, Depth
+from merge.verify import verify
 
 _DIE_WITH_US = "import ctypes; ctypes.CDLL(None).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
 _MERGEKIT = "from mergekit.scripts.run_yaml import main; main(prog_name='mergekit')"
 _BAR = re.compile(r"Executing graph:\s+(\d+)%")
-_SLACK_BYTES = 64 * 2**20  # tokenizer, manifest, rounding of the file system
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +64,18 @@ def run(recipe_file: Path, output: Path, options: RunOptions | None = None, root
     options = options or RunOptions()
     recipe = load_recipe(recipe_file)
     with Progress() as progress:
-        _check_output(output, options)
+        check_output(output, exist_ok=options.exist_ok)
         parents = find_parents(recipe, root or Path.cwd())
         for note in recipe.notes() + check_parents(recipe, parents):
             progress.note(note)
         _check_disk(recipe, parents, output)
         require_mergekit()
-        with _exclusive(output, progress) as work:
+        with exclusive(output, progress) as work:
             if options.exist_ok and output.exists():
                 return []
             checks = _merge(recipe, parents, work, options, progress)
             finished = work / "out"
-            _flush(finished)
-            finished.rename(output)
+            publish(finished, output)
             return checks
 
 
@@ -116,52 +113,12 @@ def require_mergekit() -> None:
             raise MergeError(f"the package {name} is not installed: run `make setup`, or pip install '.[merge]'")
 
 
-def _check_output(output: Path, options: RunOptions) -> None:
-    if output.exists() and not options.exist_ok:
-        raise MergeError(f"{output} is there already: name another folder, or remove it first")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MergeError(f"cannot write to {output.parent}: {error.strerror}") from None
-
-
 def _check_disk(recipe: Recipe, parents: Sequence[Parent], output: Path) -> None:
     """Raises MergeError where the output, or float32 copies of parents with adapters, would not fit."""
     item = ITEM_BYTES[DTYPE_NAMES[output_dtype(recipe, parents)]]
     fused = sum(4 * parent.base.num_parameters for parent in parents if parent.adapter is not None)
-    need = item * parents[0].base.num_parameters + fused + _SLACK_BYTES
-    free = shutil.disk_usage(output.parent).free
-    if need > free:
-        parts = f", of which {fused / 1e9:.1f} GB for parents with their adapters added" if fused else ""
-        raise MergeError(
-            f"not enough disk at {output.parent.resolve()}: {need / 1e9:.1f} GB needed{parts}, {free / 1e9:.1f} GB free"
-        )
-
-
-@contextlib.contextmanager
-def _exclusive(output: Path, progress: Progress) -> Iterator[Path]:
-    """A work folder beside the output that one process at a time has, and that is gone afterwards."""
-    lock = output.parent / f".{output.name}.lock"
-    work = output.parent / f".{output.name}.partial"
-    while True:
-        file = lock.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.step(f"waiting for another merge into {output}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if lock.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                break
-        file.close()  # who had it before has removed the file we locked
-    with file:
-        shutil.rmtree(work, ignore_errors=True)  # of a merge that was killed
-        try:
-            work.mkdir()
-            yield work
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-            lock.unlink(missing_ok=True)
+    why = f", of which {fused / 1e9:.1f} GB for parents with their adapters added" if fused else ""
+    check_disk(output, item * parents[0].base.num_parameters + fused, why)
 
 
 def _link_parents(parents: Sequence[Parent], work: Path, progress: Progress) -> dict[str, str]:
@@ -199,7 +156,15 @@ def mergekit_config(recipe: Recipe, parents: Sequence[Parent], names: dict[str, 
 def _run_mergekit(work: Path, recipe: Recipe, options: RunOptions, progress: Progress) -> None:
     own_tokenizer = recipe.tokenizer is not None or recipe.chat_template is not None
     command = [
-        *(sys.executable, "-c", _DIE_WITH_US + _MERGEKIT, "config.yml", "out", "--lazy-unpickle", "--no-write-model-card"),
+        *(
+            sys.executable,
+            "-c",
+            _DIE_WITH_US + _MERGEKIT,
+            "config.yml",
+            "out",
+            "--lazy-unpickle",
+            "--no-write-model-card",
+        ),
         *("--out-shard-size", str(options.shard_bytes), "--random-seed", str(options.seed)),
         *("--device", options.device, "--copy-tokenizer" if own_tokenizer else "--no-copy-tokenizer"),
     ]
@@ -246,16 +211,6 @@ def _complete(recipe: Recipe, parents: Sequence[Parent], folder: Path) -> None:
     write_config(first, folder, output_dtype(recipe, parents), **changes)
     copy_files(first.folder, folder, ["generation_config.json"])
     (folder / "recipe.yml").write_text(recipe.as_yaml(), "utf-8")
-
-
-def _flush(folder: Path) -> None:
-    """To the disk, before the name says that it is finished."""
-    for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def parse_bytes(text: str) -> int:

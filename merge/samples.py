@@ -64,7 +64,11 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
 
 def read_samples(path: Path) -> Iterator[Sample]:
     """Raises UsageError, which names the line."""
-    with path.open(encoding="utf-8") as file:
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    with file:
         for number, line in enumerate(file, 1):
             try:
                 record = json.loads(line)

@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from solver import __version__
+from solver.chat.families import AUTO, find_family
 from solver.competition import find_competition
 from solver.config import SolverConfig
 from solver.consensus import tally
@@ -110,8 +111,9 @@ class _Run:
         require_engine(config.engine)
         if config.engine.model is not None:
             check_model(config.engine.model)
+        if config.chat.family != AUTO:
+            find_family(config.chat.family)
         self._machinery = Machinery(config, self._start)
-        self._notes: list[str] = []
         self._history = self._read_history()
         self._status = self._first_status()
         self._journal: Journal | None = None
@@ -159,6 +161,9 @@ class _Run:
             async with asyncio.timeout_at(None if math.isinf(deadline.at) else deadline.at):
                 tools = await self._machinery.start(self._status.enter, self._status.note)
             self._config = tools.config
+            self._note_changed_settings()
+            self._status.engine = self._machinery.info
+            self._status.count_sessions = lambda: self._machinery.sandbox.num_sessions
             self._journal = self._open_journal(files)
             self._status.enter("solving")
             self._status.solving_since = monotonic()
@@ -244,8 +249,6 @@ class _Run:
                 status.predictions.append(replace(prediction, correct=correct))
         if self._options.resume:
             status.note(f"resuming: {len(status.predictions)} of {len(self._problems)} problems were decided before")
-        for note in self._notes:
-            status.note(note)
         return status
 
     def _read_history(self) -> History:
@@ -256,9 +259,12 @@ class _Run:
         for problem in self._problems:
             if history.text_hashes.get(problem.id, text_hash(problem)) != text_hash(problem):
                 raise JournalError(f"cannot resume {path}: problem '{problem.id}' had another text in that run")
-        changed = _changed_settings(history.headers[-1]["config"], self._config) if history.headers else []
-        self._notes += [f"other settings than in the run to be resumed: {', '.join(changed)}"] if changed else []
         return history
+
+    def _note_changed_settings(self) -> None:
+        changed = _changed_settings(self._history.headers[-1]["config"], self._config) if self._history.headers else []
+        if changed:
+            self._status.note(f"other settings than in the run to be resumed: {', '.join(changed)}")
 
     def _earlier_attempts(self) -> dict[str, list[Attempt]]:
         return {problem.id: self._history.record(problem.id).finished_attempts() for problem in self._problems}

@@ -1,7 +1,9 @@
-"""A submission's settings: presets in `submission/presets/*.toml`, resolved into the bundle's `submission.json`."""
+"""A submission's settings: presets in `submission/presets/*.toml`, each over a preset of the solver, resolved into the
+bundle's `submission.json`."""
 
+import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +48,8 @@ class WheelsConfig(Section):
     """A profile of `submission/images.toml`."""
     requirements: tuple[str, ...] = ()
     """Beside the solver itself and what it needs."""
+    constrained: bool = False
+    """Take the versions of this repository's constraints.txt, as its tests do."""
     replaces: tuple[str, ...] = ()
     """Packages of the image that the bundle may replace by another version."""
 
@@ -84,6 +88,9 @@ class SubmissionConfig(Section):
     def needs_model(self) -> bool:
         return bool(self.solver.get("engine", {}).get("name") != "scripted")
 
+    def on_image(self, name: str) -> "SubmissionConfig":
+        return self.model_copy(update={"wheels": self.wheels.model_copy(update={"image": name})})
+
     def solver_config(self, settings: Sequence[str] = (), model: Path | None = None) -> SolverConfig:
         """Raises UsageError."""
         flags: dict[str, Any] = {"competition": self.competition, "concurrent_problems": 1}
@@ -106,10 +113,12 @@ def load_preset(name: str, settings: Mapping[str, Any] | None = None) -> Submiss
         raise UsageError(f"no submission preset '{name}': {nearest(name, preset_names())}")
     tree = tomllib.loads((_presets() / f"{name}.toml").read_text("utf-8"))
     tree["name"] = name
+    flags = dict(_flat(tree.get("solver", {})))
+    tree["solver"] = load_config(tree.pop("solver_preset"), flags=flags).model_dump(mode="json", exclude_unset=True)
     for key, value in (settings or {}).items():
         if value is not None:
-            section, _, field = key.rpartition(".")
-            (tree.setdefault(section, {}) if section else tree)[field] = value
+            section, _, field = key.partition(".")
+            (tree.setdefault(section, {}) if field else tree)[field or section] = value
     return parse_config(tree, f"submission preset {name}")
 
 
@@ -123,6 +132,22 @@ def parse_config(tree: Any, where: str) -> SubmissionConfig:
     find_protocol(config.competition)
     config.solver_config()
     return config
+
+
+def read_config(path: Path) -> SubmissionConfig:
+    """A bundle's submission.json. Raises UsageError."""
+    try:
+        return parse_config(json.loads(path.read_text("utf-8")), str(path))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no bundle's submission.json: {error}") from None
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _presets() -> Any:

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Any
 
 import grpc
@@ -125,12 +125,14 @@ class Gateway:
         return self.outcome
 
     def _ask_all(self, began: float) -> None:
+        self._client.connect()
+        self._log({"connected": time()})
         for number, row in enumerate(self._rows(), start=1):
             asked = monotonic()
             kind, value = self._client.call("predict", list(row))
             answered = Answered(number, str(row["id"][0]), monotonic() - asked, kind, value)
             self.outcome.answered.append(answered)
-            self._log(answered)
+            self._log(answered.as_record())
             _check_prediction(answered, self._protocol)
             limit = self._options.session_seconds
             if limit is not None and monotonic() - began > limit:
@@ -145,27 +147,27 @@ class Gateway:
         for index in order:
             yield table[index]
 
-    def _log(self, answered: Answered) -> None:
+    def _log(self, record: dict[str, Any]) -> None:
         if self._options.log is not None:
             with self._options.log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(answered.as_record()) + "\n")
+                file.write(json.dumps(record) + "\n")
 
 
 class Client:
-    """Calls a notebook's server; the first call looks for it on every port."""
+    """Calls a notebook's server. The first call has no deadline, unless the options set one."""
 
     def __init__(self, host: str, protocol: Protocol, options: GatewayOptions) -> None:
         self._host, self._protocol, self._options = host, protocol, options
         self._channel: grpc.Channel | None = None
+        self._has_called = False
 
     def call(self, name: str, args: Sequence[Any]) -> tuple[str, Any]:
         """The payload's kind and value. Raises GatewayError."""
         limit = self._options.call_seconds
-        if self._channel is None:
-            self._channel = self._connect()
-        elif limit is None:
+        if limit is None and self._has_called:
             limit = self._protocol.call_seconds
-        send = self._channel.unary_unary(
+        self._has_called = True
+        send = self.connect().unary_unary(
             wire.METHOD,
             request_serializer=wire.Request.SerializeToString,
             response_deserializer=wire.Response.FromString,
@@ -181,7 +183,13 @@ class Client:
         if self._channel is not None:
             self._channel.close()
 
-    def _connect(self) -> grpc.Channel:
+    def connect(self) -> grpc.Channel:
+        """Find the server on whichever port. Raises GatewayError where it does not come up in time."""
+        if self._channel is None:
+            self._channel = self._find_server()
+        return self._channel
+
+    def _find_server(self) -> grpc.Channel:
         seconds = self._options.startup_seconds or self._protocol.startup_seconds
         until = monotonic() + seconds
         while monotonic() < until:

@@ -5,7 +5,6 @@ clock. Here stands the package's broad `except`: an exception that leaves `predi
 """
 
 import contextlib
-import json
 import os
 import sys
 import threading
@@ -26,7 +25,7 @@ from solver.run import process_start_time
 from solver.service import SolverService
 from solver.summary import describe
 from solver.types import Deadline, Prediction, Problem
-from submission.config import SubmissionConfig, parse_config
+from submission.config import SubmissionConfig, read_config
 from submission.doctor import Health, find_gpus, judge_canary, judge_gpus, shorten
 from submission.errors import HealthError
 from submission.mounts import find_input
@@ -36,6 +35,7 @@ _CALL_MARGIN = 60.0  # of the gateway's deadline for one call
 _CANARY_ID = "canary"
 _START_SHARE = 0.2  # of the contest, at the most, is waited for the engine
 _CLOSE_SECONDS = 10.0
+_TRIES = 3  # of a problem at which something fails
 
 Predict = Callable[..., pl.DataFrame]
 
@@ -129,14 +129,15 @@ class Contest:
         return self._limit.capped(min(seconds, self._config.protocol.call_seconds - _CALL_MARGIN))
 
     def _solve(self, problem: Problem, deadline: Deadline) -> Prediction:
-        """With a second try where something failed that a second try may mend."""
+        """Tried again, while there is time, where something failed that another try may mend."""
         began = monotonic()
-        prediction = self._try(problem, deadline)
-        if prediction.fallback_reason != "error" or deadline.remaining() <= 0:
-            return prediction
-        replaced = self._replace(self._service) if self._service.failure is not None else self._replaced
-        if replaced.wait(deadline.remaining()) and self._service.failure is None:
+        for _ in range(_TRIES):
             prediction = self._try(problem, deadline)
+            if prediction.fallback_reason != "error" or deadline.remaining() <= 0:
+                break
+            replaced = self._replace(self._service) if self._service.failure is not None else self._replaced
+            if not replaced.wait(deadline.remaining()) or self._service.failure is not None:
+                break
         return replace(prediction, seconds=monotonic() - began)
 
     def _try(self, problem: Problem, deadline: Deadline) -> Prediction:
@@ -231,7 +232,7 @@ def serve(bundle: Path) -> None:
     """
     options = rehearsal_options()
     kaggle = Path(options.get("kaggle", "/kaggle"))
-    config = parse_config(json.loads((bundle / "submission.json").read_text("utf-8")), f"{bundle}/submission.json")
+    config = read_config(bundle / "submission.json")
     competition = find_input(kaggle / "input", "competition", config.protocol.slug)
     contest = Contest(
         config,

@@ -1,4 +1,5 @@
-"""Whole checkpoints of a few thousand parameters, made without torch: tiny Llamas over a byte-level tokenizer, adapters."""
+"""Whole checkpoints of a few thousand parameters, made without torch: tiny Llamas over a byte-level tokenizer, and
+adapters."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,7 +13,9 @@ from merge.checkpoint import from_float32, write_safetensors
 
 HIDDEN, INNER, HEADS, KV_HEADS, LAYERS = 32, 48, 4, 2, 2
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+)
 LINEARS = {
     "self_attn.q_proj": (HIDDEN, HIDDEN),
     "self_attn.k_proj": (HIDDEN // 2, HIDDEN),
@@ -78,7 +81,7 @@ def tensor_shapes(rows: int, *, tied: bool) -> dict[str, tuple[int, ...]]:
     return shapes if tied else {**shapes, "lm_head.weight": (rows, HIDDEN)}
 
 
-def _random(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+def _random(name: str, shape: tuple[int, ...], seed: int) -> Any:
     generator = np.random.default_rng([seed, *name.encode()])
     values = generator.standard_normal(shape, dtype=np.float32)
     return 1 + 0.1 * values if "norm" in name else 0.1 * values

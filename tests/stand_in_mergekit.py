@@ -1,5 +1,5 @@
-"""In mergekit's place where a test is about what happens around it: the linear merge in numpy, same arguments, same files.
-What MERGEKIT_FAULT says goes wrong."""
+"""In mergekit's place where a test is about what happens around it: the linear merge in numpy, same arguments, same
+files. What MERGEKIT_FAULT says goes wrong."""
 
 import json
 import os
@@ -29,14 +29,16 @@ def main() -> None:
         sys.exit("ValueError: something about tensors")
 
     def data(name: str) -> list[np.ndarray]:
-        total = sum(w * p.tensors[name].floats() for w, p in zip(weights, parents, strict=True)) / np.float32(sum(weights))
+        total = sum(w * p.tensors[name].floats() for w, p in zip(weights, parents, strict=True)) / np.float32(
+            sum(weights)
+        )
         if fault == "wrong" and "norm" in name:
             total = total * np.float32(1.01)
         return [from_float32(total.astype(np.float32), code)]
 
     shapes = {name: (code, info.shape) for name, info in parents[0].tensors.items()}
     write_safetensors(out / "model.safetensors", shapes, data)
-    (out / "config.json").write_text(json.dumps(parents[0].config | {"made_by": "mergekit"}), "utf-8")
+    (out / "config.json").write_text(json.dumps({**parents[0].config, "made_by": "mergekit"}), "utf-8")
 
 
 if __name__ == "__main__":

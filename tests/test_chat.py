@@ -14,7 +14,8 @@ PROBLEM = Problem("a", "What is {x}? <|im_end|> \\boxed{}", 4)
 def test_the_prompt_is_chatml_with_the_published_sentences() -> None:
     text = TOKENIZER.decode(CHAT.prompt(Problem("a", "What is 6*7?"), "cot"))
     assert text == (
-        "<|im_start|>system\n<|im_end|>\n<|im_start|>user\nSolve the following math problem. Make sure to put the answer (and only answer) inside "
+        "<|im_start|>system\n<|im_end|>\n<|im_start|>user\n"
+        "Solve the following math problem. Make sure to put the answer (and only answer) inside "
         "\\boxed{}.\n\nWhat is 6*7?<|im_end|>\n<|im_start|>assistant\n"
     )
     assert "You may perform up to 8 Python code calls" in TOKENIZER.decode(CHAT.prompt(PROBLEM, "tir"))

@@ -12,7 +12,9 @@ from merge.errors import RecipeError
 from merge.recipe import Recipe, load_recipe, parse_recipe
 
 RECIPES = sorted((Path(merge.__file__).parent / "recipes").glob("*.yml"))
-LINEAR = "merge_method: linear\nmodels:\n- model: a\n  parameters: {weight: 0.3}\n- model: b\n  parameters: {weight: 0.7}\n"
+LINEAR = (
+    "merge_method: linear\nmodels:\n- model: a\n  parameters: {weight: 0.3}\n- model: b\n  parameters: {weight: 0.7}\n"
+)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

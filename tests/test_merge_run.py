@@ -123,7 +123,7 @@ def test_what_would_merge_wrongly_is_refused_before_anything_is_written(
 
 
 def test_too_little_disk_is_refused_with_both_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     with pytest.raises(MergeError, match=r"not enough disk at .*: 0\.1 GB needed, 0\.0 GB free"):
         run(Path("recipe.yml"), Path("out"), QUICK)
     assert left(folder) == set()
@@ -141,10 +141,15 @@ def test_missing_mergekit_is_told_with_the_command(folder: Path, monkeypatch: py
 def test_weights_that_do_not_sum_to_one_are_merged_and_said(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Path("recipe.yml").write_text(RECIPE.replace("0.7", "0.2"), "utf-8")
     assert all(check.status != "failed" for check in run(Path("recipe.yml"), Path("out"), QUICK))
-    assert "note: the weights sum to 0.5, not 1: mergekit divides by the sum, which gives 0.6 and 0.4" in capfd.readouterr().err
+    assert (
+        "note: the weights sum to 0.5, not 1: mergekit divides by the sum, which gives 0.6 and 0.4"
+        in capfd.readouterr().err
+    )
 
 
-@pytest.mark.parametrize(("fault", "said"), [("error", "something about tensors"), ("wrong", "not what the recipe gives")])
+@pytest.mark.parametrize(
+    ("fault", "said"), [("error", "something about tensors"), ("wrong", "not what the recipe gives")]
+)
 def test_a_merge_that_fails_or_is_wrong_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
 ) -> None:
@@ -164,7 +169,9 @@ def start(folder: Path, **environment: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_merge_leaves_nothing_that_looks_finished_and_its_child_ends(folder: Path, number: signal.Signals) -> None:
+def test_a_killed_merge_leaves_nothing_that_looks_finished_and_its_child_ends(
+    folder: Path, number: signal.Signals
+) -> None:
     process = start(folder, MERGEKIT_FAULT="hang")
     half = folder / ".out.partial/out/model.safetensors"
     wait_for(half.exists)
@@ -189,7 +196,7 @@ def children_at(folder: Path) -> list[str]:
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         try:
-            target = os.readlink(link)
+            target = str(link.readlink())
         except OSError:
             continue
         if target.startswith(str(folder / ".out")):
@@ -224,7 +231,9 @@ def test_the_arithmetic_that_mergekit_is_asked_for_is_float32_unless_it_accumula
         return merge.run.mergekit_config(recipe, parents, {p.reference: f"./{n}" for n, p in enumerate(parents)})
 
     assert "dtype: bfloat16\nout_dtype: bfloat16" in asked(RECIPE)
-    assert "dtype: float32\nout_dtype: bfloat16" in asked(RECIPE.replace("linear", "task_arithmetic") + "base_model: cot")
+    assert "dtype: float32\nout_dtype: bfloat16" in asked(
+        RECIPE.replace("linear", "task_arithmetic") + "base_model: cot"
+    )
     assert "dtype: float32\nout_dtype: float16" in asked(RECIPE + "out_dtype: float16")
 
 

@@ -7,14 +7,16 @@ import re
 import string
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from merge.journals import right_attempts
 from merge.miniature.data import draw_samples, mixed_samples, write_evaluation
-from merge.miniature.family import FAMILIES
+from merge.miniature.family import FAMILIES, Area
 from merge.miniature.gsm8k import as_program, read_gsm8k
 from merge.samples import Sample, read_samples, tokenize, write_samples
 from solver.chat import build_chat
@@ -58,13 +60,23 @@ def run(program: str) -> str:
     return output.getvalue()
 
 
+@lru_cache
+def trained_texts() -> set[str]:
+    return {normalised(it.problem) for mode in ("cot", "tir") for it in islice(draw_samples(mode, 0), SAMPLES)}
+
+
 @pytest.mark.parametrize("path", PROBLEM_SETS, ids=lambda path: path.stem)
 def test_no_problem_of_an_evaluation_set_is_a_training_sample(path: Path) -> None:
     evaluated = {normalised(text) for text in texts_of(path)}
-    drawn = {normalised(it.problem) for mode in ("cot", "tir") for it in islice(draw_samples(mode, 0), SAMPLES)}
-    assert not evaluated & drawn
+    assert not evaluated & trained_texts()
     if (gsm8k := ROOT.parent / "shared/train/gsm8k_train.jsonl").is_file():
         assert not evaluated & {normalised(cot.problem) for cot, _ in read_gsm8k(gsm8k)}
+
+
+def test_there_are_families_of_every_area_and_many_are_held_out_whole() -> None:
+    assert len(FAMILIES) >= 60
+    assert sum(family.held_out for family in FAMILIES.values()) >= 12
+    assert {family.area for family in FAMILIES.values() if not family.held_out} == set(get_args(Area))
 
 
 def test_no_example_is_of_a_trained_phrasing() -> None:

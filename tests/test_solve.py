@@ -306,3 +306,11 @@ def test_a_prompt_that_does_not_fit_is_told_in_the_journal(solve: Solve, tmp_pat
     solve([("long", "x" * 5000, 1)], RIGHT, "engine.max_model_len=2000")
     attempt = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")[0]
     assert "the context 2000" in attempt["error"]
+
+
+def test_a_resumed_run_tells_which_settings_are_others(solve: Solve, capsys: pytest.CaptureFixture[str]) -> None:
+    solve(P[:1], RIGHT)
+    solve(P[:2], RIGHT, resume=True)
+    assert "other settings" not in capsys.readouterr().err
+    solve(P[:2], RIGHT, "sampling.temperature=0.1", resume=True)
+    assert "other settings than in the run to be resumed: sampling.temperature 0.7 -> 0.1" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from merge.miniature.family import ANSWER_MAX
 from merge.samples import Sample
+from solver.errors import UsageError
 
 _MARK = re.compile(r"<<([^<>=]*)=([^<>]*)>>")
 _NUMBER = re.compile(r"(?<![\w.])\d*\.?\d+(?![\w.])")
@@ -18,7 +19,11 @@ _EXPRESSION = re.compile(r"[\d.+\-*/() ]+")
 
 def read_gsm8k(path: Path) -> Iterator[tuple[Sample, Sample | None]]:
     """Each problem as worked text, and as Python where its marks are a program that gives the answer."""
-    for line in path.read_text("utf-8").splitlines():
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    for line in lines:
         record = json.loads(line)
         worked, _, last = record["answer"].rpartition("\n#### ")
         try:

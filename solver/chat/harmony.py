@@ -12,13 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from solver.chat.base import CodeCall, Tokenizer, Wording, read_prompt
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.chat.turns import FORCED_OPENING, TurnFormat
 from solver.types import Effort, Mode
 
 _NAME = re.compile(r"[\w.-]{1,60}")
 _FINAL = "<|channel|>final<|message|>"
-_NO_SUCH_TOOL = "There is no tool '{recipient}'. The only tool is python: send it code in the analysis channel."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,8 @@ class Message:
     end: str | None
     has_content: bool
     """Its header is complete."""
+    is_bare: bool
+    """Its header says no more than the role."""
 
 
 class HarmonyFormat(TurnFormat):
@@ -43,7 +44,7 @@ class HarmonyFormat(TurnFormat):
         self._system_text, self._python = read_prompt("harmony-system"), read_prompt("harmony-python")
 
     def ask(self, text: str, mode: Mode = "cot", effort: Effort | None = None) -> list[int]:
-        system = self._system_text.replace("{effort}", effort or self._wording.effort or "medium")
+        system = self._system_text.replace("{effort}", effort or self._wording.effort or self.family.effort or "medium")
         tools = f"{self._python}\n\n" if mode == "tir" else ""
         tokens = self._markup.encode(self._turns.system, system.replace("{tools}", tools))
         if (instructions := self._wording.systems.get(mode)) is not None:
@@ -81,9 +82,10 @@ class HarmonyFormat(TurnFormat):
             return self._markup.encode(f"<|start|>assistant{opening}")
         if last.has_content:
             return self._markup.encode(f"<|end|><|start|>assistant{opening}")
-        if last.channel or last.recipient:
+        if not last.is_bare:
             return self._markup.encode(f"<|message|><|end|><|start|>assistant{opening}")
-        return self._markup.encode(opening)
+        role = "assistant" if tokens and self._names.get(tokens[-1]) == "<|start|>" else ""
+        return self._markup.encode(role + opening)
 
     def final_text(self, tokens: Sequence[int], effort: Effort | None = None) -> str:
         return "\n".join(message.text for message in self.messages(tokens) if message.channel == "final")
@@ -111,7 +113,8 @@ class HarmonyFormat(TurnFormat):
             yield self._message(header, content, None)
 
     def _message(self, header: Sequence[int], content: Sequence[int] | None, end: str | None) -> Message:
-        role_part, _, channel_part = self._tokenizer.decode(header).partition("<|channel|>")
+        words = self._tokenizer.decode(header)
+        role_part, _, channel_part = words.partition("<|channel|>")
         role_words = role_part.split()
         channel_words = channel_part.replace("<|constrain|>", " <|constrain|>").split()
         recipients = [word[3:] for word in (*role_words, *channel_words) if word.startswith("to=")]
@@ -125,6 +128,7 @@ class HarmonyFormat(TurnFormat):
             text=self._tokenizer.decode(content or ()),
             end=end,
             has_content=content is not None,
+            is_bare=words in ("", "assistant"),
         )
 
 
@@ -134,7 +138,7 @@ def _read_call(message: Message) -> CodeCall:
     recipient = recipient if _NAME.fullmatch(recipient) else "none"  # it stands in the header of the answer
     channel = message.channel if _NAME.fullmatch(message.channel) else "analysis"
     if recipient.rpartition(".")[2] != "python" and not recipient.startswith("python"):
-        return CodeCall("", _NO_SUCH_TOOL.replace("{recipient}", recipient), recipient, channel)
+        return CodeCall("", read_prompt("harmony-no-such-tool").replace("{recipient}", recipient), recipient, channel)
     return CodeCall(_code(message.text), None, recipient, channel)
 
 

@@ -2,15 +2,17 @@
 
 import sys
 
-from solver.chat.families import FAMILIES, CodeStyle, Family
+from solver.chat.families import FAMILIES
+from solver.chat.family import CodeStyle, Family
 
 _HEAD = """# Model families
 
-Generated from `solver/chat/families.py` by `python -m solver.chat.table > docs/families.md`; a test keeps it up to date.
+Generated from `solver/chat/families.py` by `python -m solver.chat.table > docs/families.md`; a test checks that it is
+up to date.
 
 A run takes the family from `chat.family`, or recognises it in the model's folder (`chat.family = "auto"`, the default):
-by `model_type` in `config.json` and by the chat template, then, where several families write alike, by the folder's name
-or its merge recipe. `python -m solver doctor --model DIR` tells which and why, and whether the folder's own chat
+by `model_type` in `config.json` and by the chat template, then, where several families write alike, by the folder's
+name or its merge recipe. `python -m solver doctor --model DIR` tells which and why, and whether the folder's own chat
 template writes what we write. A folder whose tokenizer lacks the family's markers is refused.
 
 Unless a preset or `--set` says otherwise, sampling, tokens of an attempt and number of code calls are the family's.
@@ -31,11 +33,13 @@ _CODE: dict[CodeStyle, str] = {
 _TAIL = """
 **Python.** "trained" means that the family was trained to call Python in this form. The others were trained to call
 functions: Python is offered to them as a function `python(code)`, which is a choice made here, not by their authors. A
-family without either reasons in text alone, whatever `attempts.tir_share` says; a mix that asks it for Python is refused.
+family without either reasons in text alone, whatever `attempts.tir_share` says; a mix that asks it for Python is
+refused.
 Calls inside thinking count for OpenMath and gpt-oss, which are trained so, and for no other family.
 
 **Effort.** `chat.effort`, or an attempt's in `attempts.mix = ["7 cot low", "8 tir high"]`. Where a family has only a
-switch, `low` turns thinking off. Each attempt's mode and effort stand in the journal.
+switch, `low` turns thinking off; the default is to think. gpt-oss has to be told: the default is `high`, as in its
+results on contests, where its own template would say `medium`. Each attempt's mode and effort stand in the journal.
 
 **Thinking budget.** `attempts.thinking_tokens = N`: after N tokens the family's sentence closes the thinking and the
 model goes on to its answer. Families not made for it refuse the setting.
@@ -58,7 +62,7 @@ def _cells(family: Family) -> tuple[str, ...]:
         family.models,
         _python(family),
         _thinking(family),
-        ", ".join(family.efforts) or "-",
+        ", ".join(f"**{it}**" if it == family.effort else it for it in family.efforts) or "-",
         "yes" if family.thinking.budget_end else "-",
         f"T {s.temperature:g}, top-p {s.top_p:g}{extra}",
         f"{family.context:,}; {family.max_tokens:,} an attempt",

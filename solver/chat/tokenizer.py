@@ -53,7 +53,7 @@ class ByteTokenizer:
     """One token for each byte of UTF-8, then the markers: enough for texts that nobody sampled."""
 
     def __init__(self, markers: Sequence[str] = ("<|im_start|>", "<|im_end|>")) -> None:
-        self._markers = tuple(markers)
+        self.markers = tuple(markers)
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode("utf-8", "replace"))
@@ -62,10 +62,10 @@ class ByteTokenizer:
         return self.stream().feed(token_ids)
 
     def token_id(self, marker: str) -> int | None:
-        return 256 + self._markers.index(marker) if marker in self._markers else None
+        return 256 + self.markers.index(marker) if marker in self.markers else None
 
     def stream(self) -> "ByteTextStream":
-        return ByteTextStream(self._markers)
+        return ByteTextStream(self.markers)
 
 
 class ByteTextStream:

@@ -7,6 +7,12 @@ from sympy import divisor_count, factorint
 from merge.miniature.family import Case, family
 
 
+def power_steps(a: int, n: int, m: int) -> str:
+    """a^n mod m by squaring, as in `3^1 = 3, 3^2 = 9, 3^5 = 5 (mod 7)`: each exponent is twice the last, or one more."""
+    exponents = [n >> shift for shift in range(n.bit_length() - 1, -1, -1)]
+    return ", ".join(f"{a}^{k} = {pow(a, k, m)}" for k in exponents) + f" (mod {m})"
+
+
 @family(
     "number theory",
     "When ${a}^{{{n}}}$ is divided by ${m}$, which remainder is left?",
@@ -16,15 +22,14 @@ from merge.miniature.family import Case, family
     "The number ${a}^{{{n}}}$ of coins is shared equally among {m} pirates. How many coins are left over?",
 )
 def power_remainder(random: Random) -> Case:
-    a, n, m = random.randint(2, 99), random.randint(50, 5000), random.randint(11, 99_991)
+    a, n, m = random.randint(2, 99), random.randint(20, random.choice([60, 300, 5000])), random.randint(11, 99_991)
     answer = 1
     for _ in range(n):
         answer = answer * a % m
     return Case(
         {"a": a, "n": n, "m": m, "m1": m - 1},
         answer,
-        f"We reduce by squaring: {a}^2 = {a * a % m}, {a}^4 = {pow(a, 4, m)}, {a}^8 = {pow(a, 8, m)} (mod {m}). "
-        f"Going on so up to {a}^{n}, the remainder is {answer}.",
+        f"We square, and multiply by {a} where the exponent is odd: {power_steps(a, n, m)}. The remainder is {answer}.",
         (
             f"print(pow({a}, {n}, {m}))",
             f"print({a}**{n} % {m})",

@@ -88,7 +88,7 @@ def kept_apart(random: Random) -> Case:
     n = random.randint(4, 8)
     g = random.randint(1, n - 3)
     p, q = random.sample(NAMES, 2)
-    answer = sum(abs(order.index(0) - order.index(1)) > g for order in permutations(range(n)))
+    answer = sum(abs(i - j) > g for i, j in permutations(range(n), 2)) * factorial(n - 2)
     places = [n - d for d in range(g + 1, n)]
     pairs, rest = sum(places), factorial(n - 2)
     return Case(

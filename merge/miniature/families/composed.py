@@ -4,6 +4,7 @@ from random import Random
 
 from sympy import divisor_count, divisors, isprime, prime, primerange
 
+from merge.miniature.families.arithmetic import power_steps
 from merge.miniature.families.digits import digit_sum, spelled_sum
 from merge.miniature.families.divisibility import drawn_composite, factored
 from merge.miniature.families.recurrences import coded, scaled
@@ -25,8 +26,7 @@ def divisors_then_power(random: Random) -> Case:
     return Case(
         {"n": n, "b": b, "m": m},
         answer,
-        f"{n} = {factored(n)}, so it has {int(divisor_count(n))} divisors. Then {b}^{k} mod {m} by repeated squaring: "
-        f"{b}^2 -> {b**2 % m}, {b}^4 -> {b**4 % m}. In the end {b}^{k} leaves {answer}.",
+        f"{n} = {factored(n)}, so it has {int(divisor_count(n))} divisors. By squaring, {power_steps(b, k, m)}. The remainder is {answer}.",
         (
             f"a = sum(1 for d in range(1, {n} + 1) if {n} % d == 0)\nprint({b}**a % {m})",
             f"from sympy import divisor_count\na = int(divisor_count({n}))\nprint(pow({b}, a, {m}))",
@@ -49,8 +49,7 @@ def prime_then_power(random: Random) -> Case:
     return Case(
         {"k": k, "b": b, "m": m},
         answer,
-        f"The {k}th prime is {p}. Now {b}^{p} mod {m}: {b}^2 -> {b**2 % m}, {b}^4 -> {b**4 % m}, {b}^8 -> {b**8 % m}, "
-        f"and so on. {b}^{p} leaves {answer}.",
+        f"The {k}th prime is {p}. By squaring, {power_steps(b, p, m)}. The remainder is {answer}.",
         (
             f"from sympy import prime\np = prime({k})\nprint(pow({b}, p, {m}))",
             f"from sympy import prime\nprint({b}**prime({k}) % {m})",
@@ -74,8 +73,8 @@ def digit_sum_then_power(random: Random) -> Case:
     return Case(
         {"a": a, "n": n, "b": b, "m": m},
         answer,
-        f"The digits of {a}^{n} give s = {spelled_sum(a**n)} = {s}. Now {b}^{s} mod {m}: {b}^2 -> {b**2 % m}, "
-        f"{b}^4 -> {b**4 % m}, and so on. {b}^{s} leaves {answer}.",
+        f"The digits of {a}^{n} give s = {spelled_sum(a**n)} = {s}. By squaring, "
+        f"{power_steps(b, s, m)}. The remainder is {answer}.",
         (
             f"s = sum(int(c) for c in str({a}**{n}))\nprint({b}**s % {m})",
             f"s = sum(int(c) for c in str({a}**{n}))\nprint(pow({b}, s, {m}))",

@@ -19,7 +19,8 @@ def m_plus_n(p: Fraction) -> int:
 def reduced(count: int, total: int) -> str:
     """The last sentence of a worked text: the fraction, in lowest terms, and the sum."""
     p = Fraction(count, total)
-    return f"p = {count}/{total} = {p.numerator}/{p.denominator}, so m + n = {p.numerator} + {p.denominator} = {m_plus_n(p)}."
+    lowest = f"{count}/{total}" + f" = {p.numerator}/{p.denominator}" * (p.denominator < total)
+    return f"p = {lowest}, so m + n = {p.numerator} + {p.denominator} = {m_plus_n(p)}."
 
 
 def condition(random: Random, sides: int) -> tuple[str, str, Callable[[int], bool]]:

@@ -6,7 +6,7 @@ from random import Random
 from sympy import divisors
 
 from merge.miniature.family import ANSWER_MAX, Case, family
-from merge.miniature.idioms import count_expression, count_loop
+from merge.miniature.idioms import count_expression, count_loop, sum_expression, sum_loop
 
 
 def count_pairs(outer: str, inner: str, condition: str) -> str:
@@ -44,26 +44,27 @@ def linear_solutions(random: Random) -> Case:
 
 @family(
     "number theory",
-    "How many points $(x, y)$ with integer coordinates satisfy $x^2 + y^2 \\le {n}$?",
-    "Find the number of ordered pairs of integers $(x, y)$, negative ones and zero allowed, with $x^2 + y^2 \\le {n}$.",
-    "On squared paper a circle is drawn around a grid point; its radius is $\\sqrt{{{n}}}$, where the side of a square is 1. How many grid points lie inside or on the circle?",
-    "Count the lattice points in the disc $\\{{(x, y) : x^2 + y^2 \\le {n}\\}}$.",
-    "Let $N$ be the number of pairs of integers $x, y$ for which the sum of the squares does not exceed ${n}$. Determine $N$.",
+    "How many ordered pairs $(x, y)$ of positive integers satisfy $xy \\le {n}$?",
+    "Find the number of pairs of integers $x, y \\ge 1$ whose product is not greater than ${n}$.",
+    "For each whole number $k$ from 1 to {n}, a clerk notes how many multiples of $k$ there are among 1, 2, ..., {n}. What is the sum of all his notes?",
+    "Let $d(k)$ be the number of positive divisors of $k$. Evaluate $d(1) + d(2) + d(3) + \\cdots + d({n})$.",
+    "Count the points with positive integer coordinates that lie on or below the curve $y = \\frac{{{n}}}{{x}}$.",
+    "Compute $\\sum_{{k=1}}^{{{n}}} \\left\\lfloor \\frac{{{n}}}{{k}} \\right\\rfloor$.",
 )
-def points_in_a_disc(random: Random) -> Case:
-    n = random.randint(1, 900)
+def products_up_to(random: Random) -> Case:
+    n = random.randint(5, 500)
     r = isqrt(n)
-    rows = [2 * isqrt(n - x * x) + 1 for x in range(r + 1)]
-    answer = rows[0] + 2 * sum(rows[1:])
-    root, loops = f"from math import isqrt\nr = isqrt({n})\n", ("x in range(-r, r + 1)", "y in range(-r, r + 1)")
+    answer = 2 * sum(n // x for x in range(1, r + 1)) - r * r
+    quotients = [n // x for x in range(1, n + 1)]
+    shown = " + ".join(map(str, quotients)) if n <= 16 else f"{' + '.join(map(str, quotients[:8]))} + ... + 1"
     return Case(
         {"n": n},
         answer,
-        f"x runs from -{r} to {r}. For x = 0 there are {rows[0]} values of y, for x = 1 and -1 there are {rows[1]} each, and so on. "
-        f"The total is {rows[0]} + 2 * {sum(rows[1:])} = {answer}.",
+        f"For each x there are floor({n}/x) values of y. The sum over x = 1, ..., {n} is {shown} = {answer}.",
         (
-            root + count_pairs(*loops, f"x**2 + y**2 <= {n}"),
-            f"{root}print(sum(1 for {loops[0]} for {loops[1]} if x**2 + y**2 <= {n}))",
+            count_pairs(f"x in range(1, {n} + 1)", f"y in range(1, {n} + 1)", f"x * y <= {n}"),
+            sum_expression(f"x in range(1, {n} + 1)", f"{n} // x"),
+            sum_loop(f"x in range(1, {n} + 1)", f"{n} // x"),
         ),
     )
 

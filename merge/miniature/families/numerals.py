@@ -11,6 +11,7 @@ from merge.miniature.family import Case, family
     "Find the {which} palindromic number with {k} digits such that {m} divides it.",
     "Let $P$ be the set of ${k}$-digit numbers that read the same backwards. Determine the {which} element of $P$ divisible by ${m}$.",
     "A car's odometer shows {k} digits, the first not 0. Its owner likes a reading if it is a palindrome and leaves no remainder on division by {m}. Which is the {which} such reading?",
+    "A word or number is a palindrome if it does not change when reversed. Give the {which} {word}-digit palindrome among the multiples of ${m}$.",
     "Among the palindromes of {k} digits, one looks for those that {m} divides evenly. Which is the {which} of them?",
 )
 def palindrome_multiple(random: Random) -> Case:
@@ -27,7 +28,7 @@ def palindrome_multiple(random: Random) -> Case:
     start, step, function = (low, "+=", "min") if order == 1 else (high, "-=", "max")
     condition = f"n % {m} == 0 and str(n) == str(n)[::-1]"
     return Case(
-        {"k": k, "m": m, "which": which},
+        {"k": k, "m": m, "which": which, "word": {3: "three", 4: "four", 5: "five"}[k]},
         answer,
         f"The {which} {k}-digit palindrome is {first}. We test the palindromes one after the other for divisibility by {m}. "
         + (f"After {tried} failures we find {m} * {answer // m} = {answer}." if tried else f"It works: {answer}."),

@@ -155,23 +155,25 @@ def exponent_in_a_factorial(random: Random) -> Case:
 
 @family(
     "number theory",
-    "Find the number of positive divisors of ${n}! \\cdot {m}$.",
-    "Let $N = {m} \\cdot {n}!$. How many positive integers divide $N$?",
-    "The number ${n}!$ is multiplied by ${m}$. What is the number of divisors of the result, $1$ and the result itself included?",
-    "Peter multiplies all whole numbers from 1 to {n}, and the product once more by {m}. How many different whole numbers divide what he gets?",
-    "Determine $d({m} \\cdot {n}!)$, where $d(k)$ counts the positive divisors of $k$.",
+    "Find the number of positive divisors of ${number}$.",
+    "Let $N = {number}$. How many positive integers divide $N$?",
+    "The number ${number}$ is written out in full. What is the number of its divisors, $1$ and the number itself included?",
+    "Peter multiplies all whole numbers from 1 to {n}{more}. How many different whole numbers divide what he gets?",
+    "Determine $d({number})$, where $d(k)$ counts the positive divisors of $k$.",
 )
 def divisors_of_a_factorial(random: Random) -> Case:
-    n, m = random.randint(4, 14), random.randint(2, 30)
-    answer = int(divisor_count(factorial(n) * m))
-    number = factorial(n) * m
+    n, m = random.choice([4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16]), random.choice([1, random.randint(2, 30)])
+    value = factorial(n) * m
+    answer = int(divisor_count(value))
+    code = f"factorial({n}) * {m}" if m > 1 else f"factorial({n})"
+    number, more = (f"{m} \\cdot {n}!", f", and the product once more by {m}") if m > 1 else (f"{n}!", "")
     return Case(
-        {"n": n, "m": m},
+        {"n": n, "number": number, "more": more},
         answer,
-        f"{n}! * {m} = {number} = {factored(number)}. We add 1 to each exponent and multiply: {answer}.",
+        f"The number is {value} = {factored(value)}. We add 1 to each exponent and multiply: {answer}.",
         (
-            f"from math import factorial\nfrom sympy import divisor_count\nprint(divisor_count(factorial({n}) * {m}))",
-            f"from math import factorial\nfrom sympy import factorint\ncount = 1\nfor e in factorint(factorial({n}) * {m}).values():\n    count *= e + 1\nprint(count)",
+            f"from math import factorial\nfrom sympy import divisor_count\nprint(divisor_count({code}))",
+            f"from math import factorial\nfrom sympy import factorint\ncount = 1\nfor e in factorint({code}).values():\n    count *= e + 1\nprint(count)",
         ),
     )
 

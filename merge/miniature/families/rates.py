@@ -117,9 +117,8 @@ def fuel_cost(random: Random) -> Case:
     if random.random() < 0.4:
         d, litres = d + 50, 2 * random.randint(2, 6)
     answer = int(Fraction(d, 100) * litres * p)
-    him = person(random)
     return Case(
-        him | {"Their": him["their"].capitalize(), "d": d, "l": litres, "p": p, "extra": random.randint(2, 6)},
+        person(random) | {"d": d, "l": litres, "p": p, "extra": random.randint(2, 6)},
         answer,
         f"The trip takes {d} * {litres} / 100 = {d * litres // 100} litres. They cost {d * litres // 100} * {p} = "
         f"{d * litres // 100 * p} cents. The answer is {d * litres // 100 * p}.",

@@ -26,8 +26,8 @@ HE = ("Peter", "Luis", "Adam", "Oscar", "Henry", "Ivan", "Jacob", "Samuel", "Vic
 def person(random: Random) -> dict[str, str]:
     """A name with its pronouns: `who`, `they` (he or she), `their` (his or her), `They` at the start of a sentence."""
     if random.random() < 0.5:
-        return {"who": random.choice(SHE), "they": "she", "their": "her", "They": "She"}
-    return {"who": random.choice(HE), "they": "he", "their": "his", "They": "He"}
+        return {"who": random.choice(SHE), "they": "she", "their": "her", "them": "her", "They": "She", "Their": "Her"}
+    return {"who": random.choice(HE), "they": "he", "their": "his", "them": "him", "They": "He", "Their": "His"}
 
 
 @family(

@@ -1,6 +1,6 @@
 """Boxes, painted cubes, polygons and grids with integer measures."""
 
-from math import comb
+from math import comb, isqrt
 from random import Random
 
 from merge.miniature.family import Case, family
@@ -205,37 +205,43 @@ def diagonals_from_angle(random: Random) -> Case:
 
 @family(
     "geometry",
-    "How many points $(x,y)$ with integer coordinates satisfy $x^2+y^2 \\le {n}$?",
-    "Find the number of integer points inside or on the circle with centre $(0,0)$ and radius $\\sqrt{{{n}}}$.",
-    "Poles stand at all points with integer coordinates. A sprinkler at the origin wets every point whose distance $d$ "
-    "from it satisfies $d^2 \\le {n}$. How many poles get wet?",
-    "Determine the number of pairs $(a,b)$ of integers, negative ones and zero allowed, for which $a^2+b^2$ is at most "
-    "${n}$.",
-    "Let $D$ be the disc $x^2+y^2 \\le {n}$ in the plane. What is the number of lattice points in $D$?",
+    "How many points $(x,y)$ with integer coordinates satisfy ${m} \\le x^2+y^2 \\le {n}$?",
+    "Find the number of integer points between the circles around $(0,0)$ with radii $\\sqrt{{{m}}}$ and "
+    "$\\sqrt{{{n}}}$, points on the circles included.",
+    "Poles stand at all points with integer coordinates. A lamp at the origin lights up every pole whose distance $d$ from "
+    "it satisfies ${m} \\le d^2 \\le {n}$. How many poles are lit?",
+    "Determine the number of pairs $(a,b)$ of integers, negative ones and zero allowed, for which $a^2+b^2$ is at least "
+    "${m}$ and at most ${n}$.",
+    "A ring in the plane consists of all $(x,y)$ with $x^2+y^2$ from ${m}$ to ${n}$. What is the number of lattice points "
+    "in this ring?",
 )
-def points_in_circle(random: Random) -> Case:
-    n = random.randint(0, 400)
-    r = next(r for r in range(n + 1) if (r + 1) ** 2 > n)
-    columns = [next(y for y in range(r + 1) if (y + 1) ** 2 > n - x * x) for x in range(r + 1)]
-    answer = 1 + 4 * sum(n // (4 * i + 1) - n // (4 * i + 3) for i in range(n // 4 + 1))
-    total = 2 * columns[0] + 1 + 2 * sum(2 * y + 1 for y in columns[1:])
+def points_in_ring(random: Random) -> Case:
+    n = random.randint(5, 300)
+    m = random.randint(1, n)
+    r = isqrt(n)
+    counts = [sum(m <= x * x + y * y <= n for y in range(-r, r + 1)) for x in range(r + 1)]
+    answer = 4 * sum(n // (4 * i + 1) - n // (4 * i + 3) for i in range(n // 4 + 1))
+    answer -= 4 * sum((m - 1) // (4 * i + 1) - (m - 1) // (4 * i + 3) for i in range(m // 4 + 1))
+    total = counts[0] + 2 * sum(counts[1:])
     return Case(
-        {"n": n},
+        {"m": m, "n": n},
         answer,
-        f"For x = 0 there are {2 * columns[0] + 1} values of y. For x = 1, 2, ... up to {r}, on each side, there are "
-        f"{', '.join(str(2 * y + 1) for y in columns[1:]) or 'none'}. In all {2 * columns[0] + 1} + 2 * "
-        f"{sum(2 * y + 1 for y in columns[1:])} = {total}.",
+        f"For x = 0 there are {counts[0]} values of y. For x = 1, 2, ... up to {r}, on each side, there are "
+        f"{', '.join(map(str, counts[1:]))}. In all {counts[0]} + 2 * {sum(counts[1:])} = {total}.",
         (
             program(
                 f"r = isqrt({n})",
                 "count = 0",
                 "for x in range(-r, r + 1):",
                 "    for y in range(-r, r + 1):",
-                f"        if x**2 + y**2 <= {n}:",
+                f"        if {m} <= x**2 + y**2 <= {n}:",
                 "            count += 1",
                 "print(count)",
             ),
-            program(f"r = isqrt({n})", f"print(sum(2 * isqrt({n} - x**2) + 1 for x in range(-r, r + 1)))"),
+            program(
+                f"r = isqrt({n})",
+                f"print(sum(1 for x in range(-r, r + 1) for y in range(-r, r + 1) if {m} <= x**2 + y**2 <= {n}))",
+            ),
         ),
     )
 

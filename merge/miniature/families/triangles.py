@@ -210,7 +210,7 @@ def triangles_from_sticks(random: Random) -> Case:
         f"gives {answer}.",
         (
             nested_count(*loops, where="a + b > c"),
-            nested_count(f"(a, b, c) in combinations(range(1, {n} + 1), 3)", where="a + b > c"),
+            nested_count(f"a, b, c in combinations(range(1, {n} + 1), 3)", where="a + b > c"),
         ),
     )
 

@@ -34,7 +34,7 @@ def same_colour(random: Random) -> Case:
         f"There are C({n},2) = {comb(n, 2)} pairs. Of one colour: C({r},2) + C({b},2) = {comb(r, 2)} + {comb(b, 2)} = "
         f"{good}. {reduced(good, comb(n, 2))}",
         (
-            chance_loop(f'(a, b) in combinations("R" * {r} + "B" * {b}, 2)', where="a == b"),
+            chance_loop(f'a, b in combinations("R" * {r} + "B" * {b}, 2)', where="a == b"),
             chance_of(f"comb({r}, 2) + comb({b}, 2)", f"comb({n}, 2)"),
         ),
     )
@@ -153,7 +153,7 @@ def random_progression(random: Random) -> Case:
         f"There are C({n},3) = {comb(n, 3)} choices. With the steps 1 to {(n - 1) // 2} there are {n - 2}, {n - 4}, ... "
         f"progressions, {count} in all. {reduced(count, comb(n, 3))}",
         (
-            chance_loop(f"(a, b, c) in combinations(range(1, {n} + 1), 3)", where="a + c == 2 * b"),
+            chance_loop(f"a, b, c in combinations(range(1, {n} + 1), 3)", where="a + c == 2 * b"),
             chance_of(f"sum({n} - 2 * d for d in range(1, ({n} - 1) // 2 + 1))", f"comb({n}, 3)"),
         ),
     )

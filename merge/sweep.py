@@ -1,0 +1,200 @@
+"""The weight of a merge, chosen by measurement: merge, solve, delete, next.
+
+Each point is a line of `points.jsonl` in the results folder, so a second run goes on where the first ended; the
+solver's journal of each point stays beside it. One checkpoint is on the disk at a time, unless all are asked for.
+
+The weight to take is by the one-standard-error rule (Breiman et al. 1984): among those whose score is within one
+standard error of the best, the one that writes the fewest tokens. The best of eleven noisy points is otherwise luck.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from merge.checkpoint import sha256
+from merge.errors import MergeError, RecipeError
+from merge.evaluate import EvaluateOptions, Evaluation, Figure, evaluate, expected_answers
+from merge.recipe import Recipe, load_recipe
+from merge.run import RunOptions, run
+
+_POINTS, _IDENTITY = "points.jsonl", "sweep.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    attempts: int = 16
+    seed: int = 0
+    preset: str | None = None
+    engine: str | None = None
+    settings: tuple[str, ...] = ()
+    by: str = "maj"
+    """maj or pass1: the column that decides. maj@k saturates where most problems are solved."""
+    keep: bool = False
+
+    @property
+    def evaluation(self) -> EvaluateOptions:
+        return EvaluateOptions(self.attempts, self.seed, self.preset, self.engine, self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    weight: float
+    evaluation: Evaluation
+
+
+def parse_weights(text: str) -> list[float]:
+    """Weights of "0:1:0.1", both ends included, or of "0,0.3,1". RecipeError otherwise."""
+    try:
+        if ":" in text:
+            start, end, step = (float(part) for part in text.split(":"))
+            if step <= 0 or end < start:
+                raise ValueError(text)
+            return [round(start + step * number, 9) for number in range(int((end - start) / step + 1e-9) + 1)]
+        return list(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        raise RecipeError(f"--weights {text}: write it as 0:1:0.1 or 0,0.3,1") from None
+
+
+def sweep(recipe_file: Path, weights: Sequence[float], problems: Path, output: Path, options: SweepOptions) -> str:
+    """Measure every weight and write `table.md` and `plot.png`; returns the table.
+
+    Raises:
+        SolverError: recipe, parents or problems are refused, a merge or the solver failed; points so far are kept.
+    """
+    recipe = load_recipe(recipe_file)
+    swept = {weight: recipe.with_weight(weight) for weight in weights}
+    expected_answers(problems)
+    output.mkdir(parents=True, exist_ok=True)
+    _check_identity(output, _identity(recipe, problems, options))
+    known = _read_points(output)
+    for weight in weights:
+        if weight not in known:
+            known[weight] = _measure(swept[weight], weight, problems, output, options)
+            _write_points(output, known.values())
+    points = [known[weight] for weight in sorted(weights)]
+    text = table(points, options)
+    (output / "table.md").write_text(text, "utf-8")
+    plot(points, options, output / "plot.png")
+    return text
+
+
+def _identity(recipe: Recipe, problems: Path, options: SweepOptions) -> dict[str, Any]:
+    """What points must share to stand in one table."""
+    shared = {name: value for name, value in asdict(options).items() if name not in ("by", "keep")}
+    shared["settings"] = list(options.settings)
+    return {"recipe": recipe.with_weight(0.5).as_yaml(), "problems": sha256(problems), **shared}
+
+
+def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
+    """Raises MergeError where the folder, or a journal in it, belongs to another sweep."""
+    file = output / _IDENTITY
+    if not file.is_file():
+        file.write_text(json.dumps(identity, indent=2) + "\n", "utf-8")
+        return
+    before = json.loads(file.read_text("utf-8"))
+    if differing := [name for name, value in identity.items() if before.get(name) != value]:
+        raise MergeError(f"{output} holds a sweep with other {', '.join(differing)}: name another folder with -o")
+
+
+def _read_points(output: Path) -> dict[float, Point]:
+    file = output / _POINTS
+    if not file.is_file():
+        return {}
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    return {line["weight"]: Point(line["weight"], _evaluation(line["evaluation"])) for line in lines}
+
+
+def _evaluation(record: Mapping[str, Any]) -> Evaluation:
+    figures = {name: Figure(**figure) for name, figure in record["figures"].items()}
+    return Evaluation(**{**record, "figures": figures})
+
+
+def _write_points(output: Path, points: Iterable[Point]) -> None:
+    partial = output / f".{_POINTS}.partial"
+    partial.write_text("".join(json.dumps(asdict(point)) + "\n" for point in points), "utf-8")
+    partial.replace(output / _POINTS)
+
+
+def _measure(recipe: Recipe, weight: float, problems: Path, output: Path, options: SweepOptions) -> Point:
+    """One point. The folder has the same name each time, so that the solver's journal can be continued."""
+    name = f"weight-{weight:g}"
+    model = output / name
+    (output / f"{name}.yml").write_text(recipe.as_yaml(), "utf-8")
+    _say(f"weight {weight:g}: merging")
+    run(output / f"{name}.yml", model, RunOptions(seed=options.seed, depth="weights", exist_ok=True))
+    _say(f"weight {weight:g}: solving")
+    evaluation = evaluate(model, problems, output / f"{name}.jsonl", options.evaluation)
+    if not options.keep:
+        shutil.rmtree(model)
+    return Point(weight, evaluation)
+
+
+def choose(points: Sequence[Point], by: str) -> Point:
+    """See the top of this file."""
+    best = max(points, key=lambda point: point.evaluation.figures[by].value)
+    bar = best.evaluation.figures[by].value - best.evaluation.figures[by].error
+    near = [point for point in points if point.evaluation.figures[by].value >= bar]
+    return min(near, key=lambda point: point.evaluation.figures["tokens"].value)
+
+
+def table(points: Sequence[Point], options: SweepOptions) -> str:
+    """Markdown, one row a weight, with 95 % intervals."""
+    k, first = options.attempts, points[0].evaluation
+    header = f"| weight | maj@{k} % | pass@{k} % | pass@1 % | tokens a solution | code blocks a solution |"
+    lines = [header, "| --- " * 6 + "|"]
+    for point in points:
+        figures = point.evaluation.figures
+        cells = [
+            f"{point.weight:g}",
+            *(figures[name].percent() for name in ("maj", "pass", "pass1")),
+            figures["tokens"].number(0),
+            figures["code"].number(2),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    chosen = choose(points, options.by)
+    column = {"maj": f"maj@{k}", "pass1": "pass@1"}[options.by]
+    said = (
+        f"{first.num_problems} problems, {k} attempts each. 95 % intervals: Wilson for shares of problems, bootstrap "
+        f"over problems for means. Weight to take: {chosen.weight:g}, the fewest tokens within one standard error of "
+        f"the best {column}."
+    )
+    return "\n".join([*lines, "", said, ""])
+
+
+def plot(points: Sequence[Point], options: SweepOptions, file: Path) -> None:
+    """Scores and tokens over the weight, with intervals. Without matplotlib: said, and left out."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure as Canvas
+    except ImportError:
+        _say("no plot: pip install matplotlib")
+        return
+    figure = Canvas(figsize=(7, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    weights = [point.weight for point in points]
+    k = options.attempts
+    for name, label in (("pass", f"pass@{k}"), ("maj", f"maj@{k}"), ("pass1", "pass@1")):
+        _curve(above, weights, [point.evaluation.figures[name] for point in points], label, 100)
+    _curve(below, weights, [point.evaluation.figures["tokens"] for point in points], "tokens a solution", 1)
+    above.axvline(choose(points, options.by).weight, color="grey", linestyle=":", label="to take")
+    above.set_ylabel("% of problems")
+    below.set_ylabel("tokens")
+    below.set_xlabel("weight of the last model")
+    above.legend()
+    figure.savefig(file, dpi=120)
+
+
+def _curve(axes: Any, weights: Sequence[float], figures: Sequence[Figure], label: str, scale: float) -> None:
+    line = axes.plot(weights, [scale * figure.value for figure in figures], marker="o", label=label)[0]
+    bounds = [[scale * getattr(figure, end) for figure in figures] for end in ("low", "high")]
+    axes.fill_between(weights, *bounds, alpha=0.15, color=line.get_color())
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,109 @@
+"""Fine-tuning: batches of like length, a learning rate that warms up and decays, a training that survives a kill."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from merge.samples import Sample, write_samples
+from merge.train import TrainConfig, learning_rate, make_batches, padding_saved, train
+from solver.errors import UsageError
+from tests.checkpoints import make_checkpoint
+
+LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
+PLAN = TrainConfig("base", "samples", "output")
+
+
+@given(LENGTHS, st.sampled_from(["mixed", "sequential"]))
+def test_every_sample_is_in_one_batch_and_no_batch_is_too_large(lengths: list[int], order: str) -> None:
+    config = TrainConfig("base", "samples", "output", tokens_per_batch=600, order=order)
+    batches = make_batches(lengths, config)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert all(len(batch) * max(lengths[i] for i in batch) <= 600 for batch in batches)
+    assert padding_saved(lengths, batches) >= 1
+    if order == "sequential":
+        longest = [max(lengths[i] for i in batch) for batch in batches]
+        assert longest == sorted(longest)
+
+
+@given(st.integers(1, 500), st.integers(0, 499))
+def test_the_learning_rate_is_positive_and_never_above_its_height(num_steps: int, step: int) -> None:
+    rate = learning_rate(min(step, num_steps - 1), num_steps, PLAN)
+    assert 0 < rate <= PLAN.learning_rate
+
+
+def test_the_learning_rate_warms_up_stays_and_decays() -> None:
+    rates = [learning_rate(step, 200, PLAN) for step in range(200)]
+    assert rates[0] < rates[5] < rates[20] == rates[150] > rates[180] > rates[199]
+
+
+def prepare(folder: Path, **plan: object) -> TrainConfig:
+    base = make_checkpoint(folder / "base")
+    samples = [Sample.of_program(f"What is {a}+{b}?", f"print({a} + {b})", a + b) for a in range(3) for b in range(3)]
+    write_samples(folder / "samples.jsonl", samples)
+    given = {"tokens_per_batch": 600, "rank": 2, "learning_rate": 0.01, "warmup_steps": 1, "decay_steps": 2, **plan}
+    return TrainConfig(str(base), str(folder / "samples.jsonl"), str(folder / "adapter"), **given)  # type: ignore[arg-type]
+
+
+def losses(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    return [float(line.split()[3]) for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
+
+
+def adapter(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "adapter/adapter_model.safetensors")
+
+
+@pytest.mark.real
+def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from merge.train import Training, load_tokens
+    from solver.config import load_config
+
+    config = prepare(tmp_path)
+    train(config)
+    assert losses(capsys)[-1] < 6
+    weights = adapter(tmp_path)
+    record = json.loads((tmp_path / "adapter/training.json").read_text("utf-8"))
+    assert record["base"] == "base"
+    assert str(tmp_path) not in json.dumps(record)
+    samples = load_tokens(config, load_config("miniature"))
+    again = Training(config, samples)
+    assert again.step == again.num_steps  # its checkpoint is at the end
+    (tmp_path / "adapter.checkpoint.pt").unlink()
+    killed = Training(config, samples)
+    killed._take_step([samples[i] for i in killed.batches[0]])
+    killed._save_checkpoint()
+    resumed = Training(config, samples)
+    assert resumed.step == 1
+    resumed.run()
+    for name, tensor in adapter(tmp_path).items():
+        assert torch.allclose(tensor, weights[name], atol=1e-3), name
+
+
+@pytest.mark.real
+def test_training_goes_on_from_an_earlier_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = prepare(tmp_path)
+    train(config)
+    first = losses(capsys)[-1]
+    train(prepare_again(config, tmp_path))
+    assert losses(capsys)[-1] < first
+
+
+def prepare_again(config: TrainConfig, folder: Path) -> TrainConfig:
+    from dataclasses import replace
+
+    return replace(config, start=config.output, output=str(folder / "second"))
+
+
+@pytest.mark.real
+def test_samples_that_are_all_too_long_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at most 10 tokens"):
+        train(prepare(tmp_path, max_length=10))
