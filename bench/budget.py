@@ -27,11 +27,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--contests", type=int, default=60, help="for each mix, speed and half of the problems")
     parser.add_argument("--schedules", type=int, default=100_000)
     parser.add_argument("--speeds", type=float, nargs="+", default=[67.0, 83.0, 106.0, 139.0])
+    parser.add_argument("--sets", nargs="+", help="only these sets; without it all that have lengths")
     options = parser.parse_args(arguments)
-    halves = split(read_traces(options.traces), seed=3)
+    traces = [t for t in read_traces(options.traces) if not options.sets or t.set_name in options.sets]
+    halves = split(traces, seed=3)
     results = {(mix, speed): _scores(halves, mix, speed, options.contests) for mix in MIXES for speed in options.speeds}
     body = "\n" + _summary(results) + _details(results) + _overruns(options.schedules)
-    write_report("budget", body, ["TRACES", *arguments[1:]])
+    write_report("budget" if not options.sets else "budget_long", body, ["TRACES", *arguments[1:]])
 
 
 Results = Mapping[tuple[str, float], Mapping[str, Sequence[tuple[float, float]]]]
