@@ -9,7 +9,7 @@ READY = $(VENV)/.ready
 # The CPU build of vLLM is there for x86-64 Linux; elsewhere the transformers engine is the default.
 NO_DEPS = $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),requirements/no-deps.txt,requirements/no-deps-portable.txt)
 
-.PHONY: setup solve test hostile lint bench rehearsal clean
+.PHONY: setup solve test hostile lint bench docs browser screenshots rehearsal clean
 
 setup: $(READY)
 
@@ -45,6 +45,18 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pages of docs/ into build/docs; a broken link or an undocumented name ends it.
+docs: $(READY)
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# The browser that the report's tests drive, where it is not there yet and Debian's packages can be had.
+browser:
+	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium)
+
+screenshots: $(READY)
+	PYTHONPATH=. $(BIN)/python docs/screenshots.py
 
 bench: $(READY)
 	$(BIN)/python -m bench

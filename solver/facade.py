@@ -35,7 +35,9 @@ class Solver:
 
     Args:
         model: a model folder; None is the embedded model.
-        preset, engine, competition: as on the command line.
+        preset: a shipped configuration, as on the command line.
+        engine: what samples the tokens; None is the preset's.
+        competition: which answers are allowed.
         time_limit: for each problem, in seconds or like "5m"; None is no limit.
         journal: where attempts are recorded; None is a file in a temporary folder, see `journal`.
         settings: any others, as {"attempts.num_attempts": 16}.

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from solver.errors import ModelError, UsageError
+from submission import bundle as bundle_module
 from submission import wheels as wheels_module
 from submission.bundle import BundleOptions, make_bundle, pack, slugify
 from submission.check import check_bundle
@@ -210,6 +211,21 @@ def test_a_closure_is_judged_with_the_images_markers(tmp_path: Path) -> None:
     assert judge_wheels(wheels, ["root"], find_image("py312"), ()) == [
         "missing: root needs new>=1, and there is no wheel of it"
     ]
+
+
+def test_wheels_that_do_not_fit_the_image_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    own = write_wheel(tmp_path, "olympiad_solver", requires=["fast"])
+    wrong = write_wheel(tmp_path, "fast", tag="cp311-cp311-manylinux_2_17_x86_64")
+    monkeypatch.setattr(bundle_module, "build_own_wheel", lambda folder: own)
+    monkeypatch.setattr(bundle_module, "resolve", lambda *rest: ["fast==1.0"])
+    monkeypatch.setattr(bundle_module, "download", lambda *rest: [wrong])
+    with pytest.raises(BundleError, match="the wheels do not fit py312: wrong tag: olympiad-solver needs fast"):
+        make_bundle(load_preset("scripted", {"wheels.image": "py312"}), BundleOptions(tmp_path / "one"))
+    assert not (tmp_path / "one").exists()
+    made = make_bundle(load_preset("scripted", {"wheels.image": "py311"}), BundleOptions(tmp_path / "two"))
+    assert check_bundle(made) == []
 
 
 def test_extras_versions_and_twins_are_judged(tmp_path: Path) -> None:

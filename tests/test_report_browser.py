@@ -148,10 +148,11 @@ def test_the_timeline_zooms_tells_and_opens_an_attempt(reader: Reader) -> None:
     assert chart.locator("text").all_text_contents() != before
     tab.mouse.dblclick(box["x"] + 300, box["y"] + 20)
     assert chart.locator("text").all_text_contents() == before
-    bar = chart.locator(".kind-other-answer").first.bounding_box()
-    tab.mouse.move(bar["x"] + 4, bar["y"] + 2)
-    assert "attempt 0: 8" in tab.locator("#timeline-0 .tip").inner_text()
-    tab.mouse.click(bar["x"] + 4, bar["y"] + 2)
+    place = """() => { const chart = document.querySelector("#timeline-0").timeline, at = chart.frame.getBoundingClientRect();
+        return [at.x + chart.x(12), at.y + chart.y(1, 0) + 2] }"""  # noqa: E501  the first attempt of the second problem
+    tab.mouse.move(*tab.evaluate(place))
+    assert "p1, attempt 0: 8" in tab.locator("#timeline-0 .tip").inner_text()
+    tab.mouse.click(*tab.evaluate(place))
     reader.problem(1).locator(".transcript[data-drawn]").wait_for()
 
 
