@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt requirements/no-deps.txt requirements/n
 	touch $@
 
 solve: $(READY)
-	$(BIN)/python -m solver solve examples/problems.csv -o submission.csv --time-limit 10m
+	$(BIN)/python -m solver solve examples/problems.csv -o submission.csv --time-limit 10m --report run.html
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not gpu and not slow'

@@ -288,6 +288,78 @@ def doctor(
     _leave(1 if any(line.state == "problem" for line in lines) else 0)
 
 
+@app.command()
+def replay(
+    traces: Annotated[Path, typer.Argument(help="A journal, a CSV of recorded attempts, or a folder of them.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="The policy, such as consensus.quorum=4.")
+    ] = None,
+    attempts: Annotated[int | None, typer.Option(help="Use the first so many of each problem's attempts.")] = None,
+    time_limit: Annotated[str | None, typer.Option(help="Play it on a simulated clock, like 5h.")] = None,
+    tokens_per_second: Annotated[float, typer.Option(help="On that clock, of one attempt.")] = 100.0,
+    slots: Annotated[int | None, typer.Option(help="On that clock, attempts at once; the default is all.")] = None,
+    shuffle: Annotated[
+        int | None, typer.Option(help="On that clock, problems in this seed's order.")
+    ] = None,
+    each: Annotated[bool, typer.Option("--each", help="A line for each problem-run.")] = False,
+) -> None:
+    """Decide recorded attempts again under any policy, without a model.
+
+    Example: python -m solver replay submission.journal.jsonl --set consensus.rule=adaptive-consistency
+    """
+    from solver.config import load_config, parse_duration
+    from solver.replay import clock_lines, each_lines, report_lines
+    from solver.traces import read_traces
+
+    config, recorded = load_config("scripted", settings=settings or ()), read_traces(traces)
+    if time_limit is not None:
+        try:
+            seconds = parse_duration(time_limit)
+        except ValueError as error:
+            raise UsageError(f"--time-limit: {error}") from None
+        lines = clock_lines(recorded, config, seconds, tokens_per_second, attempts, slots, shuffle)
+    else:
+        lines = (each_lines if each else report_lines)(recorded, config.consensus, attempts)
+    for line in lines:
+        print(line)
+
+
+@app.command()
+def tune(
+    traces: Annotated[Path, typer.Argument(help="A CSV of recorded attempts, a folder of them, or a journal.")],
+    mix: Annotated[str, typer.Option(help="Difficulty of the contests: easy, middling or hard.")] = "middling",
+    problems: Annotated[int, typer.Option(help="Problems of a contest.")] = 50,
+    time_limit: Annotated[str, typer.Option(help="Of a contest.")] = "5h",
+    tokens_per_second: Annotated[float, typer.Option(help="Of one attempt among the others.")] = 100.0,
+    contests: Annotated[int, typer.Option(help="Simulated contests.")] = 40,
+    plot: Annotated[Path | None, typer.Option(help="Where to draw score against time (.svg).")] = None,
+    learn: Annotated[bool, typer.Option("--learn", help="Print the time model of these traces, and no more.")] = False,
+) -> None:
+    """Search policies on simulated contests: chosen on one half of the problems, reported on the other.
+
+    Example: python -m solver tune traces/ --mix hard --plot front.svg
+    """
+    from solver.config import parse_duration
+    from solver.traces import read_traces
+    from solver.tune import Setting, check_mix, front_svg, learned_from, split, tune, tune_lines
+
+    check_mix(mix)
+    recorded = read_traces(traces)
+    if learn:
+        print(learned_from([trace for half in split(recorded, 0) for trace in half], mix, seed=0))
+        return
+    try:
+        seconds = parse_duration(time_limit)
+    except ValueError as error:
+        raise UsageError(f"--time-limit: {error}") from None
+    result = tune(recorded, Setting(mix, problems, seconds, tokens_per_second, contests))
+    for line in tune_lines(result):
+        print(line)
+    if plot is not None:
+        plot.write_text(front_svg(result), "utf-8")
+        print(f"wrote {plot}", file=sys.stderr)
+
+
 def main() -> NoReturn:
     from typer.exceptions import TyperException
 

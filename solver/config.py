@@ -276,13 +276,37 @@ class ConsensusConfig(Section):
         return self
 
 
+class GenSelectConfig(Section):
+    """The model compares solutions where the vote is split (`solver.genselect`). Off by default: it pays for models
+    that were trained to do it; others have been seen to confirm the majority or to lose points."""
+
+    enabled: bool = False
+    max_leader_share: float = Field(0.7, gt=0, lt=1)
+    """Not asked where the leader has more of the votes."""
+    min_seconds: float = Field(20.0, ge=0)
+    """Not asked where the problem has less time left."""
+    max_candidates: int = Field(16, ge=2, le=16)
+    group_size: int = Field(8, ge=2, le=16)
+    """Solutions compared at once; more of them meet in a knockout."""
+    judgments: int = Field(8, ge=1)
+    """Comparisons of one group, each in another order; most judgments win."""
+    show: Literal["summaries", "traces"] = "summaries"
+    """What is compared: the model's own write-up of each work, or the work itself."""
+    summary_tokens: int = Field(2_048, ge=16)
+    judgment_tokens: int = Field(2_048, ge=16)
+    judge_finalists: int = Field(0, ge=0, le=16)
+    """Hybrid: so many that the last comparison leaves are judged each alone, and the best judged wins. 0: no."""
+    prompt: str | None = None
+    """A file in `solver/prompts/`, or a path; None: the model family's, or a general one."""
+
+
 class BudgetConfig(Section):
     """How a contest's time is shared out; `solver.budget` explains the policies.
 
     The seconds left unset scale with the contest: their published values were chosen for 360 s a problem.
     """
 
-    policy: Literal["bank", "clamp", "even"] = "bank"
+    policy: Literal["price", "bank", "clamp", "even"] = "price"
     time_limit_seconds: float | None = Field(None, gt=0)
     """Wall clock from the start of the process; None: the competition's, or no limit."""
     reserve_seconds: float = Field(10.0, ge=0)
@@ -293,6 +317,8 @@ class BudgetConfig(Section):
     draw_seconds: float | None = Field(None, ge=0)
     """bank: the most that one problem may take out of the shared bank on top of its base."""
     cap_seconds: float | None = Field(None, gt=0)
+    attempt_seconds: float | None = Field(None, gt=0)
+    """price: what one attempt is expected to take, until that is measured; None: an equal share of the time."""
 
     @field_validator("time_limit_seconds", mode="before")
     @classmethod
@@ -342,6 +368,7 @@ class SolverConfig(Section):
     sampling: SamplingConfig = SamplingConfig()
     attempts: AttemptsConfig = AttemptsConfig()
     consensus: ConsensusConfig = ConsensusConfig()
+    genselect: GenSelectConfig = GenSelectConfig()
     budget: BudgetConfig = BudgetConfig()
     sandbox: SandboxLimits = SandboxLimits()
 

@@ -21,7 +21,7 @@ from solver.errors import JournalError
 from solver.types import Attempt, Candidate, ExecutionResult, Prediction, Problem
 
 JOURNAL_VERSION = 1
-_KINDS = ("header", "attempt", "prediction", "end")
+_KINDS = ("header", "attempt", "genselect", "prediction", "end")
 
 
 def text_hash(problem: Problem) -> str:
@@ -36,6 +36,8 @@ class Record:
     prediction: Prediction | None = None
     reference: int | None = None
     """The right answer, where the problems came with it."""
+    selection: dict[str, Any] | None = None
+    """What GenSelect did: the fields of `solver.genselect.Selection`."""
 
     def finished_attempts(self) -> list[Attempt]:
         """Attempts that a resumed run need not make again, the latest of each index."""
@@ -89,6 +91,10 @@ class Journal:
         known = {"text_hash": text_hash(problem), "problem": problem.text, "reference": problem.answer}
         self._write({"kind": "prediction", **known, **asdict(prediction)})
 
+    def write_selection(self, selection: Any, problem: Problem) -> None:
+        """What GenSelect did at a problem, as a dataclass."""
+        self._write({"kind": "genselect", "text_hash": text_hash(problem), **asdict(selection)})
+
     def write_end(self, **fields: Any) -> None:
         self._write({"kind": "end", **fields})
 
@@ -139,6 +145,8 @@ def _take(history: History, entry: dict[str, Any]) -> None:
     kind = entry.pop("kind")
     if kind == "header":
         history.headers.append(entry)
+    elif kind == "genselect":
+        history.record(entry["problem_id"]).selection = entry
     elif kind in ("attempt", "prediction"):
         history.text_hashes[entry["problem_id"]] = entry.pop("text_hash")
         record = history.record(entry["problem_id"])

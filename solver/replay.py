@@ -9,8 +9,10 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from solver.config import ConsensusConfig
+from solver.budget import plan_time
+from solver.config import ConsensusConfig, SolverConfig
 from solver.consensus import is_decided, tally
+from solver.simulate import play, profile
 from solver.traces import Trace
 
 
@@ -94,9 +96,54 @@ def report(outcomes: Iterable[Outcome]) -> list[SetReport]:
     return [_set_report(name, group) for name, group in sets.items()]
 
 
-def oracle(trace: Trace) -> bool:
-    """Whether any attempt was right: what a perfect choice among them would reach."""
-    return bool(trace.right)
+def report_lines(traces: Sequence[Trace], config: ConsensusConfig, num_attempts: int | None) -> list[str]:
+    """A line for each set: accuracy with its standard error, and the attempts and tokens used for a problem-run."""
+    outcomes = [replay(trace, config, num_attempts) for trace in traces]
+    lines = []
+    for line in report(outcomes):
+        known = [outcome for outcome in outcomes if outcome.trace.set_name == line.set_name and outcome.trace.judged]
+        accuracy = f"{line.accuracy:6.2f} % +- {line.error:.2f}" if known else "right answers not known"
+        cost = f"{line.samples:.2f} attempts, {line.tokens:,.0f} tokens"
+        lines.append(f"{line.set_name}: {accuracy}, {cost} for each of {line.problem_runs} problem-runs")
+    return lines
+
+
+def each_lines(traces: Sequence[Trace], config: ConsensusConfig, num_attempts: int | None) -> list[str]:
+    """A line for each problem-run."""
+    lines = []
+    for trace in traces:
+        outcome = replay(trace, config, num_attempts)
+        mark = "" if not trace.judged else "  right" if outcome.right else "  wrong"
+        how = "decided" if outcome.decided else "all"
+        lines.append(f"{trace.problem_id}  {outcome.label or '-'}  {how} {outcome.num_samples}{mark}")
+    return lines
+
+
+def clock_lines(
+    traces: Sequence[Trace],
+    config: SolverConfig,
+    seconds: float,
+    tokens_per_second: float,
+    num_attempts: int | None,
+    slots: int | None,
+    shuffle: int | None,
+) -> list[str]:
+    """Each set's runs as one contest on a simulated clock, in their order or in a random one."""
+    sets: dict[str, list[Trace]] = {}
+    for trace in traces:
+        sets.setdefault(f"{trace.set_name} {trace.run}".strip(), []).append(trace)
+    lines = []
+    for name, group in sets.items():
+        order = random.Random(shuffle or 0)
+        if shuffle is not None:
+            order.shuffle(group)
+        number = num_attempts or max(len(trace.samples) for trace in group)
+        profiles = [profile(trace, config.consensus, number, order, slots) for trace in group]
+        total = seconds * tokens_per_second
+        played = play(profiles, plan_time(config.budget, total, len(group)), total, len(group))
+        used = played.used / tokens_per_second
+        lines.append(f"{name}: {played.score} of {len(group)} right, {used:,.0f} s of {seconds:,.0f} s used")
+    return lines
 
 
 def _set_report(name: str, outcomes: Sequence[Outcome]) -> SetReport:

@@ -196,6 +196,7 @@ class _Run:
             seconds=now - self._start,
             solving_seconds=0.0 if since is None else (until or now) - since,
             engine=self._machinery.info,
+            selections=self._solver.selections if self._solver else (),
         )
         summary["journal_failure"] = journal.failure
         journal.write_end(summary=summary)

@@ -1,6 +1,6 @@
 """The main path. Read this file first; then attempt.py, consensus.py, budget.py, types.py.
 
-problem -> budget -> attempts (engine <-> chat format, sandbox) -> answer -> consensus -> prediction
+problem -> budget -> attempts (engine <-> chat format, sandbox) -> answer -> consensus -> selection -> prediction
 """
 
 import asyncio
@@ -9,13 +9,15 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from solver.attempt import AttemptRun, Tools
-from solver.budget import allocate, plan_time
+from solver.budget import Pace, goes_on, grant, plan_time
 from solver.confidence import confidence
 from solver.consensus import decision, is_decided, standing, tally
 from solver.errors import EngineError, SolverError
+from solver.genselect import Selection, is_worthwhile, select
 from solver.journal import Journal
 from solver.status import AttemptStatus, ProblemStatus, RunStatus
 from solver.types import Attempt, Deadline, FallbackReason, Prediction, Problem, ProblemBudget, StopReason
@@ -33,6 +35,10 @@ class Solver:
         """Finished attempts of each problem, in order of completion."""
         self.records: list[Attempt] = []
         """Every attempt of this run, the cut ones too, without their texts."""
+        self.pace = Pace()
+        """How long problems have taken so far."""
+        self.selections: list[Selection] = []
+        """What GenSelect did, where it was asked."""
         self.failure: EngineError | None = None
         """Why no problem can be solved any more, once the engine has failed."""
         self.left_behind: set[asyncio.Task[Attempt]] = set()
@@ -52,11 +58,14 @@ class Solver:
 
         async def lane() -> None:
             while waiting and self.failure is None and (left := deadline.remaining()) > 0:
-                seconds = allocate(plan, left, math.ceil(len(waiting) / lanes))
+                given = grant(plan, left, math.ceil(len(waiting) / lanes), self.pace)
                 problem = waiting.popleft()
-                budget = ProblemBudget(deadline.capped(seconds), self._config.attempts.num_attempts)
+                attempts = self._config.attempts.num_attempts
+                budget = ProblemBudget(deadline.capped(given.seconds), attempts, partial(goes_on, given))
                 self._status.in_flight[problem.id] = ProblemStatus(problem.id, numbers[problem.id], budget.deadline)
-                self._status.finish(await self.solve(problem, budget, earlier.get(problem.id, ())))
+                prediction = await self.solve(problem, budget, earlier.get(problem.id, ()))
+                self.pace = self.pace.after(prediction.seconds, given)
+                self._status.finish(prediction)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(lanes):
@@ -71,10 +80,12 @@ class Solver:
             async with aclosing(self.sample(problem, budget, {attempt.index for attempt in earlier})) as finished:
                 async for attempt in finished:
                     attempts.append(attempt)
-                    if self._is_decided(problem, attempts, budget):
+                    if self._is_decided(problem, attempts, budget) or not _is_worth_it(attempts, budget, began):
                         break
+        prediction = await self._select(problem, self.predict(problem, 0.0), budget.deadline)
         prediction = replace(
-            self.predict(problem, monotonic() - began),
+            prediction,
+            seconds=monotonic() - began,
             started=began - self._tools.process_start,
             budget_seconds=None if math.isinf(given) else given,
         )
@@ -124,6 +135,25 @@ class Solver:
             confidence=confidence(standing(attempts, candidates, total, rules)) if candidates else None,
         )
 
+    async def _select(self, problem: Problem, prediction: Prediction, deadline: Deadline) -> Prediction:
+        """Let the model choose where the vote is split and there is time; else, and in any trouble, as it was."""
+        attempts = self.attempts[problem.id]
+        if prediction.decided_by != "majority" or self.failure is not None:
+            return prediction
+        if not is_worthwhile(prediction.candidates, attempts, deadline.remaining(), self._config.genselect):
+            return prediction
+        try:
+            selection = await select(problem, attempts, prediction.candidates, deadline, self._tools)
+        except EngineError as error:
+            self.failure = error
+            return prediction
+        self.selections.append(selection)
+        self._journal.write_selection(selection, problem)
+        if not selection.decided:
+            return prediction
+        correct = self._tools.competition.judge(selection.answer, problem.answer)
+        return replace(prediction, answer=selection.answer, decided_by="genselect", correct=correct)
+
     def _record(self, attempt: Attempt, problem: Problem) -> None:
         self._journal.write_attempt(attempt, problem)
         self.records.append(replace(attempt, text=""))
@@ -163,3 +193,11 @@ class Solver:
         if self.failure is not None or "error" in stops:
             return "error"
         return "no time" if not attempts or "deadline" in stops else "no answer"
+
+
+def _is_worth_it(attempts: Sequence[Attempt], budget: ProblemBudget, began: float) -> bool:
+    """Whether a problem that no rule has decided goes on; never left without an answer that an attempt could give."""
+    candidates = tally(attempts)
+    if budget.goes_on is None or not candidates or candidates[0].forced:
+        return True
+    return budget.goes_on(candidates[0].votes, len(attempts), monotonic() - began)

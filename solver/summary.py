@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from solver.consensus import duplicates
+from solver.genselect import Selection
 from solver.types import Attempt, EngineInfo, Prediction
 
 
@@ -16,6 +17,7 @@ def summarize(
     seconds: float,
     solving_seconds: float,
     engine: EngineInfo | None,
+    selections: Sequence[Selection] = (),
 ) -> dict[str, Any]:
     """`seconds` since the start of the process, `solving_seconds` since the engine was ready; tokens are the model's
     own, and tokens per second is over the solving time."""
@@ -33,6 +35,13 @@ def summarize(
         "score_by": {
             kind: sum(bool(p.correct) for p in judged if p.decided_by == kind)
             for kind in dict.fromkeys(p.decided_by for p in judged)
+        },
+        "genselect": {
+            "asked": len(selections),
+            "unreadable": sum(not selection.decided for selection in selections),
+            "changed": sum(selection.answer != selection.majority for selection in selections),
+            "tokens": sum(selection.num_tokens for selection in selections),
+            "seconds": round(sum(selection.seconds for selection in selections), 2),
         },
         "attempts": len(attempts),
         "forced_answers": sum(attempt.forced for attempt in attempts),
@@ -84,6 +93,12 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         + (f", {rate:.1f} tokens/s" if rate else "")
         + f", {summary['seconds']:.1f} s in all"
     )
+    if (genselect := summary.get("genselect", {})).get("asked"):
+        lines.append(
+            f"GenSelect was asked {genselect['asked']} times, changed {genselect['changed']} answers, "
+            f"could not be read {genselect['unreadable']} times; {genselect['tokens']:,} tokens, "
+            f"{genselect['seconds']:.1f} s"
+        )
     if summary.get("duplicate_attempts"):
         lines.append(
             f"the engine repeated {summary['duplicate_attempts']} attempts token for token under other seeds: "

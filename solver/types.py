@@ -6,6 +6,7 @@ Times are seconds. `Deadline.at` is on the monotonic clock (`time.monotonic()`, 
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -65,6 +66,9 @@ NEVER = Deadline(math.inf)
 class ProblemBudget:
     deadline: Deadline
     max_attempts: int
+    goes_on: Callable[[int, int, float], bool] | None = None
+    """Asked when an attempt finishes, with the leader's votes, the attempts finished and the seconds since the start:
+    whether the problem is still worth its time. None: always."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,7 @@ def test_mcnemar_is_the_binomial_test() -> None:
     assert mcnemar_exact(0, 0) == 1.0
     assert mcnemar_exact(3, 3) == 1.0
     assert mcnemar_exact(0, 5) == pytest.approx(2 / 32)
+    assert mcnemar_exact(600, 600) == 1.0
     from scipy.stats import binomtest
 
     for only_a, only_b in [(1, 8), (12, 3), (20, 31)]:

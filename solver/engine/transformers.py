@@ -1,8 +1,8 @@
 """A folder's model through transformers: the engine where vLLM has no build.
 
 All running turns are decoded together in a thread of their own; `solver.engine.batch` says how. transformers has a
-continuous-batching manager too: on this CPU it samples a fifth of the tokens a second of plain `generate`, so it is
-not used (bench/results/throughput.md compares this engine with `generate`).
+continuous-batching manager too: tried on a CPU it was several times slower than plain `generate`, with which `python -m
+bench throughput` compares this engine, so it is not used.
 """
 
 import asyncio

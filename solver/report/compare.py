@@ -56,7 +56,7 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     """The two-sided p-value of a split at least as uneven as this one."""
     total, least = only_a + only_b, min(only_a, only_b)
     tail = sum(comb(total, k) for k in range(least + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, 2 * tail / (1 << total))  # exact until the last division, which never overflows
 
 
 def bootstrap_interval(differences: Sequence[int], seed: int = 0, rounds: int = _ROUNDS) -> tuple[float, float]:
