@@ -9,7 +9,7 @@ READY = $(VENV)/.ready
 # The CPU build of vLLM is there for x86-64 Linux; elsewhere the transformers engine is the default.
 NO_DEPS = $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),requirements/no-deps.txt,requirements/no-deps-portable.txt)
 
-.PHONY: setup solve test hostile lint bench clean
+.PHONY: setup solve test hostile lint bench docs browser screenshots rehearsal clean
 
 setup: $(READY)
 
@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt requirements/no-deps.txt requirements/n
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt torch==2.13.0
-	$(PIP) install -c constraints.txt -e '.[cpu,dev,report]'
+	$(PIP) install -c constraints.txt -e '.[cpu,dev,report,kaggle]'
 	$(PIP) install -c constraints.txt --no-deps -r $(NO_DEPS)
 	touch $@
 
@@ -33,10 +33,30 @@ test: $(READY)
 hostile: $(READY)
 	$(BIN)/python -m pytest -m slow tests/test_sandbox_hostile.py
 
+# A Kaggle bundle with the embedded model and CPU wheels: built, checked, and rehearsed offline in both modes and all three
+# mount layouts, its answers scored. Everything stays in build/rehearsal.
+rehearsal: $(READY)
+	rm -rf build/rehearsal
+	$(BIN)/python -m submission bundle --preset miniature --model embedded -o build/rehearsal/bundle
+	$(BIN)/python -m submission check build/rehearsal/bundle
+	$(BIN)/python -m submission rehearse build/rehearsal/bundle examples/problems.csv --limit 3 --time-limit 6m --report build/rehearsal/report.json
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pages of docs/ into build/docs; a broken link or an undocumented name ends it.
+docs: $(READY)
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# The browser that the report's tests drive, where it is not there yet and Debian's packages can be had.
+browser:
+	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium)
+
+screenshots: $(READY)
+	PYTHONPATH=. $(BIN)/python docs/screenshots.py
 
 bench: $(READY)
 	$(BIN)/python -m bench

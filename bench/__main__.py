@@ -3,7 +3,7 @@ import pkgutil
 import sys
 from pathlib import Path
 
-SHARED = {"report", "__main__"}
+SHARED = {"report", "vllm_server", "setting", "__main__"}
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from submission.config import SubmissionConfig
 from submission.faults import FAULTS, inject
 from submission.server import Contest, make_predict
 
-_SECONDS = 1.5  # of each problem
+_SECONDS = 0.5  # of each problem
 _LATE_SECONDS = 2.0
 
 

@@ -13,7 +13,7 @@ from solver.errors import SolverError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from merge.verify import Check
+    from merge.subject import Check
 
 app = typer.Typer(
     name="merge",

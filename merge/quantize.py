@@ -21,7 +21,8 @@ from merge.output import check_disk, check_output, exclusive, publish
 from merge.parents import Parent, copy_files
 from merge.progress import Progress
 from merge.provenance import describe_checkpoint, write_manifest, write_provenance
-from merge.verify import Check, verify
+from merge.subject import Check
+from merge.verify import verify
 
 ENVIRONMENT_VERSION = "1"  # goes up with quantize-requirements.txt
 INT4_WARNING = (
@@ -98,7 +99,7 @@ def _environment(options: QuantizeOptions, progress: Progress) -> Path:
         if not options.make_environment:
             raise MergeError(
                 f"llm-compressor has an environment of its own, which is not there yet: add --make-environment to make "
-                f"{folder} (about 600 MB, needs a package index)"
+                f"{folder} (about 450 MB, needs a package index)"
             )
         progress.step(f"making the environment {folder}")
         _make_environment(folder)

@@ -31,7 +31,8 @@ from merge.parents import (
 from merge.progress import Progress
 from merge.provenance import describe_parent, write_manifest, write_provenance
 from merge.recipe import ACCUMULATES_IN_FLOAT32, Recipe, load_recipe
-from merge.verify import Check, Depth, verify
+from merge.subject import Check, Depth
+from merge.verify import verify
 
 _DIE_WITH_US = "import ctypes; ctypes.CDLL(None).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
 _MERGEKIT = "from mergekit.scripts.run_yaml import main; main(prog_name='mergekit')"

@@ -87,6 +87,7 @@ class AttemptRun:
         if self._mode not in tools.chat.modes:
             self._mode = "cot"  # a family that calls no code; a mix that asks for it was refused at the start
         self._prompt = tools.chat.prompt(problem, self._mode, self._effort)
+        status.num_prompt_tokens = len(self._prompt)
         self._tokens: list[int] = []
         """Everything after the prompt, as the model sees it."""
         self._text = tools.tokenizer.stream()
@@ -309,6 +310,7 @@ class AttemptRun:
                 result = await session.run(code, timeout_seconds=seconds)
         finally:
             self._status.running_code = False
+        self._status.count(result)
         self._executions.append(replace(result, started=started))
         return result
 

@@ -16,12 +16,31 @@ from solver.errors import SolverError, UsageError
 
 app = typer.Typer(
     name="solver",
-    help="Solve answer-only mathematics contests offline: many attempts, their Python, a vote, a clock.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from solver import __version__
+
+        print(f"olympiad-solver {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Solve answer-only mathematics contests offline: many attempts, their Python, a vote, a clock.
+
+    Examples: python -m solver solve examples/problems.csv --report run.html,
+    python -m solver show submission.journal.jsonl --wrong, python -m solver doctor
+    """
 
 
 _UNSAFE = "Run the model's Python even where it cannot be confined."
@@ -64,6 +83,7 @@ def solve(
         Path | None, typer.Option(help="Where every attempt is recorded; the default is beside the output.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run that the journal records.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the run as an HTML page when it has ended.")] = None,
     summary: Annotated[Path | None, typer.Option(help="Write the run's numbers as JSON.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, such as sampling.top_p=0.9.")
@@ -73,7 +93,8 @@ def solve(
 ) -> None:
     """Solve a file of problems and write the answers.
 
-    Example: python -m solver solve problems.csv -o submission.csv --time-limit 30m
+    Examples: python -m solver solve problems.csv -o submission.csv --time-limit 30m --report run.html,
+    python -m solver solve problems.csv --model DIR --competition aimo-3 --set sampling.temperature=0.6
     """
     from solver.config import load_config
     from solver.run import RunOptions, process_start_time, run
@@ -98,10 +119,15 @@ def solve(
         "sandbox.unsafe": unsafe_sandbox or None,
     }
     resolved = load_config(preset, config, settings or (), {k: v for k, v in flags.items() if v is not None})
-    result = run(RunOptions(problems, output, journal, resume, summary, plain), resolved, process_start_time())
+    options = RunOptions(problems, output, journal, resume, summary, plain)
+    if report is not None:
+        _check_report(report, options.journal_path)
+    result = run(options, resolved, process_start_time())
     for line in summary_lines(result.summary):
         print(line)
     print(f"wrote {len(result.predictions)} answers to {output}")
+    if report is not None:
+        _write_report([options.journal_path], report)
     if result.summary["journal_failure"]:
         print(f"warning: {result.summary['journal_failure']}; this run cannot be resumed from there", file=sys.stderr)
     if result.error is not None:
@@ -141,11 +167,53 @@ def report(
 
     Example: python -m solver report submission.journal.jsonl -o run.html
     """
+    _write_report(journals, output, reference)
+
+
+def _write_report(journals: list[Path], output: Path, reference: Path | None = None) -> None:
     from solver.report import write_report
 
     for note in write_report(journals, output, reference):
         print(f"warning: {note}", file=sys.stderr)
     print(f"wrote {output}")
+
+
+def _check_report(report: Path, journal: Path) -> None:
+    """Before a run of hours: what would keep its report from being written."""
+    from solver.problem import check_writable
+    from solver.report.page import require_libraries
+
+    check_writable(report)
+    require_libraries()
+    if report.resolve() == journal.resolve():
+        raise UsageError(f"{report} is the journal: name another file with --report")
+
+
+@app.command()
+def config(
+    resolved: Annotated[bool, typer.Option("--resolved", help="Every setting, and where it comes from.")] = False,
+    preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
+    file: Annotated[Path | None, typer.Option("--config", help="A TOML file in place of a preset.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, as for `solve`.")
+    ] = None,
+) -> None:
+    """Show the configuration: the presets, or with --resolved every setting and where it comes from. What is printed
+    is TOML that --config reads.
+
+    Example: python -m solver config --resolved --preset miniature --set sampling.top_p=0.9
+    """
+    from solver.config import load_config, preset_names, resolved_toml, setting_sources
+
+    if preset is not None and file is not None:
+        raise UsageError("--preset and --config: give one of them")
+    if resolved:
+        chosen = load_config(preset, file, settings or ())
+        print(resolved_toml(chosen, setting_sources(preset, file, settings or ())), end="")
+        return
+    print(f"presets: {', '.join(preset_names())}")
+    print("what wins, from weak to strong: defaults, preset or --config FILE, --set A.B=C, options such as --attempts")
+    print("settings left open are filled in by the model's family; --resolved lists all of them")
 
 
 @app.command()
@@ -191,35 +259,33 @@ def python(
 
 @app.command()
 def doctor(
-    model: Annotated[Path | None, typer.Option(help="A model folder: tell its family, and why.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, as for `solve`.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the checks as JSON.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Load the model too and have it solve one problem.")] = False,
 ) -> None:
-    """Tell what confines the model's Python on this machine, which mathematics library is missing, and what family a
-    model folder is of.
+    """Tell whether a run would start here, and what to do where it would not. Exit code 1 where there is a problem.
 
-    Exit code 1 where code could not be run safely, a library is missing or the model cannot be used.
+    Example: python -m solver doctor --model DIR --deep
     """
-    from solver.sandbox import probe_layers
+    from solver import doctor
+    from solver.config import load_config
 
-    report = probe_layers()
-    for line in report.lines():
-        print(f"sandbox: {line}")
-    is_usable = model is None or _describe(model)
-    _leave(1 if report.problem is not None or report.missing_libraries or not is_usable else 0)
-
-
-def _describe(folder: Path) -> bool:
-    from solver.chat.template import describe_model
-    from solver.config import ChatConfig
-    from solver.model import check_model
-
-    try:
-        check_model(folder)
-        lines, is_usable = describe_model(folder, ChatConfig()), True
-    except SolverError as error:
-        lines, is_usable = [str(error)], False
-    for line in lines:
-        print(f"model: {line}")
-    return is_usable
+    if preset is None and config is None and model is not None:
+        preset = "auto"
+    resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
+    lines = []
+    for line in doctor.examine(resolved, deep=deep):
+        lines.append(line)
+        if not as_json:
+            print(line, flush=True)
+    if as_json:
+        print(doctor.as_json(lines))
+    _leave(1 if any(line.state == "problem" for line in lines) else 0)
 
 
 def main() -> NoReturn:

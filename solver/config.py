@@ -4,6 +4,7 @@ An unknown name is an error that tells the nearest valid one; nothing is ignored
 """
 
 import copy
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,6 +89,7 @@ class EngineConfig(Section):
     """Tokens in a block of the KV cache; a prefix is found again in whole blocks. None: the engine's own choice."""
     gpu_memory_utilization: float = Field(0.92, gt=0, le=1)
     cpu_kv_cache_gib: int = Field(2, ge=1)
+    """vLLM on a CPU: its KV cache. transformers: what it keeps of earlier turns, so as not to compute them again."""
     enforce_eager: bool = False
     """Do not compile: on a CPU compiling gives 1.3x the speed for over two minutes at every start."""
     threads: int | None = Field(None, ge=1)
@@ -405,6 +407,62 @@ def load_config(
         return SolverConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
+
+
+def setting_sources(
+    preset: str | None = None,
+    file: Path | None = None,
+    settings: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Where each setting that is not a default comes from; what stands later wins over what stands earlier."""
+    tree = _read_toml(file) if file is not None else _read_preset(preset or DEFAULT_PRESET)
+    origin = f"file {file}" if file is not None else f"preset {preset or DEFAULT_PRESET}"
+    sources = dict.fromkeys(_names(tree), origin)
+    sources |= dict.fromkeys((_parse_setting(setting)[0] for setting in settings), "--set")
+    return sources | dict.fromkeys(flags or {}, "option")
+
+
+def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def resolved_toml(config: SolverConfig, sources: Mapping[str, str]) -> str:
+    """The whole configuration as TOML that `--config` reads, with where each setting comes from. A setting without a
+    value stands as a comment: the model's family, the engine or the contest fill it in."""
+    lines, sections = [], []
+    for name, value in config.model_dump(mode="json").items():
+        if isinstance(value, dict):
+            sections.append((name, value))
+        else:
+            lines.append(_toml_line(name, value, sources.get(name)))
+    while sections:
+        section, values = sections.pop(0)
+        lines += ["", f"[{section}]"]
+        for name, value in values.items():
+            if isinstance(value, dict):
+                sections.insert(0, (f"{section}.{name}", value))
+            else:
+                lines.append(_toml_line(name, value, sources.get(f"{section}.{name}")))
+    return "\n".join(lines) + "\n"
+
+
+def _toml_line(name: str, value: Any, source: str | None) -> str:
+    if value is None:
+        return f"# {name} is left open"
+    return f"{name} = {_toml_value(value)}  # {source or 'default'}"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml_value(v)}" for name, v in value.items() if v is not None) + " }"
+    return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
 def _presets() -> Any:

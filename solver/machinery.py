@@ -8,6 +8,7 @@ from pathlib import Path
 from solver.attempt import Tools
 from solver.chat import build_chat, choose_family, find_family, load_tokenizer
 from solver.chat.settle import notes, scripted_chat, settle
+from solver.chat.template import template_notes
 from solver.chat.tokenizer import ByteTokenizer
 from solver.competition import find_competition
 from solver.config import SolverConfig
@@ -45,6 +46,9 @@ class Machinery:
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
         config = self._settle(folder, note)
         chat = build_chat(config.chat, tokenizer)
+        if folder is not None and config.engine.model is not None:
+            for line in template_notes(folder, chat, config.chat):
+                note(line)
         enter(f"starting {name}")
         self._engine = build_engine(config.engine, folder)
         self.info = await self._engine.start()

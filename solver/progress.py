@@ -1,22 +1,21 @@
-"""What a person sees while a run goes on: a live view on a terminal, plain lines elsewhere; all on standard error.
+"""What a person sees while a run goes on: a live view on a terminal (`solver.live`), one line that is written over in a
+notebook, plain lines elsewhere; all on standard error.
 
 The views only read `RunStatus`, a few times a second; the run knows nothing of them.
 """
 
 import asyncio
+import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
-from typing import TYPE_CHECKING, TextIO
+from typing import Any, TextIO
 
-from solver.status import ProblemStatus, RunStatus
+from solver.status import RunStatus
 from solver.summary import describe
 from solver.types import Prediction
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
 
 _HEARTBEAT_SECONDS = 15.0
 _RATE_SECONDS = 10.0
@@ -26,14 +25,23 @@ _RATE_SECONDS = 10.0
 async def show_progress(status: RunStatus, *, plain: bool, stream: TextIO | None = None) -> AsyncIterator[None]:
     """Show `status` while the block runs."""
     stream = stream or sys.stderr
-    view = _follow_plainly(status, stream) if plain or not stream.isatty() else _follow_live(status, stream)
-    task = asyncio.create_task(view)
+    task = asyncio.create_task(_choose(plain=plain, stream=stream)(status, stream))
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _choose(*, plain: bool, stream: TextIO) -> Callable[[RunStatus, TextIO], Coroutine[Any, Any, None]]:
+    if plain:
+        return _follow_plainly
+    if stream.isatty() and os.environ.get("TERM") != "dumb":
+        from solver.live import follow_live
+
+        return follow_live
+    return _follow_in_notebook if "ipykernel" in sys.modules else _follow_plainly
 
 
 def clock(seconds: float) -> str:
@@ -45,7 +53,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-class _Lines:
+class Lines:
     """The lines that a status has gained since the last look."""
 
     def __init__(self, status: RunStatus) -> None:
@@ -65,7 +73,7 @@ class _Lines:
         return f"{place}  {event.problem_id}: {describe(event)}"
 
 
-class _Rate:
+class Rate:
     """Tokens a second over the last few seconds."""
 
     def __init__(self) -> None:
@@ -81,13 +89,13 @@ class _Rate:
 
 
 async def _follow_plainly(status: RunStatus, stream: TextIO) -> None:
-    lines, rate, last = _Lines(status), _Rate(), monotonic()
+    lines, rate, last = Lines(status), Rate(), monotonic()
     try:
         while True:
             speed = rate.of(status)
             new = lines.new()
             if not new and status.in_flight and monotonic() - last > _HEARTBEAT_SECONDS:
-                new = [f"[{clock(status.seconds)}] {_headline(status, speed)}"]
+                new = [f"[{clock(status.seconds)}] {headline(status, speed)}"]
             if new:
                 last = monotonic()
                 print(*new, sep="\n", file=stream, flush=True)
@@ -97,28 +105,24 @@ async def _follow_plainly(status: RunStatus, stream: TextIO) -> None:
             print(line, file=stream, flush=True)
 
 
-async def _follow_live(status: RunStatus, stream: TextIO) -> None:
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console(file=stream)
-    lines, rate = _Lines(status), _Rate()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        try:
-            while True:
-                _print_lines(console, lines.new())
-                live.update(_draw(status, rate.of(status)), refresh=True)
-                await asyncio.sleep(0.25)
-        finally:
-            _print_lines(console, lines.new())
-
-
-def _print_lines(console: "Console", lines: list[str]) -> None:
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+async def _follow_in_notebook(status: RunStatus, stream: TextIO) -> None:
+    """One line that is written over, as tqdm does it where there is no terminal; what is worth keeping stands above."""
+    lines, rate = Lines(status), Rate()
+    width = 0
+    try:
+        while True:
+            for line in lines.new():
+                print(f"\r{line.ljust(width)}", file=stream)
+            line = headline(status, rate.of(status)) if status.in_flight else status.stage
+            print(f"\r{line.ljust(width)}", end="", file=stream, flush=True)
+            width = len(line)
+            await asyncio.sleep(1.0)
+    finally:
+        for line in lines.new():
+            print(f"\r{line.ljust(width)}", file=stream, flush=True)
 
 
-def _headline(status: RunStatus, speed: float) -> str:
+def headline(status: RunStatus, speed: float) -> str:
     attempts = list(status.attempts())
     running = sum(not attempt.finished for attempt in attempts)
     left = status.deadline.remaining()
@@ -132,38 +136,3 @@ def _headline(status: RunStatus, speed: float) -> str:
     if judged:
         parts.insert(1, f"{sum(judged)} right")
     return "  |  ".join(parts)
-
-
-def _draw(status: RunStatus, speed: float) -> "RenderableType":
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    if not status.in_flight:
-        return Text(f"{status.stage}  ({clock(status.seconds)} used, {clock(status.deadline.remaining())} left)", "dim")
-    table = Table.grid(padding=(0, 2), expand=False)
-    for problem in list(status.in_flight.values()):
-        table.add_row(*_problem_row(problem, status.num_problems))
-    done = ProgressBar(total=status.num_problems, completed=len(status.predictions), width=60)
-    return Group(Text(_headline(status, speed), style="bold"), done, table)
-
-
-def _problem_row(problem: ProblemStatus, num_problems: int) -> tuple["RenderableType", ...]:
-    from rich.text import Text
-
-    attempts = list(problem.attempts.values())
-    finished = sum(attempt.finished for attempt in attempts)
-    in_code = sum(attempt.running_code for attempt in attempts)
-    dots = "".join("●" if a.finished else "▶" if a.running_code else "○" for a in attempts)
-    votes = "  ".join(f"{c.answer} {'▮' * min(c.votes, 16)}{c.votes}" for c in problem.candidates[:4]) or "no votes yet"
-    state = f"{finished} done, {len(attempts) - finished} running" + (f", {in_code} in Python" if in_code else "")
-    return (
-        Text(f"{problem.number} of {num_problems}", style="cyan"),
-        Text(problem.id[:24]),
-        Text(dots[:64], style="green"),
-        Text(state, style="dim"),
-        Text(f"{sum(a.num_tokens for a in attempts)} tokens", style="dim"),
-        Text(f"{clock(problem.deadline.remaining())} left", style="dim"),
-        Text(votes, style="yellow"),
-    )

@@ -162,6 +162,8 @@ class _Run:
                 tools = await self._machinery.start(self._status.enter, self._status.note)
             self._config = tools.config
             self._note_changed_settings()
+            self._status.engine = self._machinery.info
+            self._status.count_sessions = lambda: self._machinery.sandbox.num_sessions
             self._journal = self._open_journal(files)
             self._status.enter("solving")
             self._status.solving_since = monotonic()

@@ -57,7 +57,7 @@ class SolverService:
             return str(self._solver.failure)
         if self._is_hung:
             return "the solver's thread hangs"
-        if self._over.is_set():
+        if self._over.is_set() or self._error is not None:
             error = self._error
             return (str(error) if isinstance(error, SolverError) else repr(error)) if error else "it was closed"
         return None
@@ -83,7 +83,7 @@ class SolverService:
         asked: Future[Prediction] | None = None
         try:
             asked = self._ask(problem, budget)
-            return asked.result(_seconds(deadline) + _GRACE_SECONDS)
+            return asked.result(min(_seconds(deadline) + _GRACE_SECONDS, threading.TIMEOUT_MAX))
         except TimeoutError:
             self._ask_for_pulse()
             return self.best_so_far(problem, began, "no time")
@@ -105,6 +105,8 @@ class SolverService:
 
     def close(self, timeout_seconds: float = 10.0) -> bool:
         """End the engine; False where it does not let itself be ended in time (its thread is left behind)."""
+        if self._is_hung:
+            timeout_seconds = min(timeout_seconds, _GRACE_SECONDS)  # it will not hear of it
         if self._loop is not None and not self._over.is_set():
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -134,7 +136,11 @@ class SolverService:
         try:
             with asyncio.Runner() as runner:
                 self._loop = runner.get_loop()
-                runner.run(self._serve())
+                try:
+                    runner.run(self._serve())
+                except BaseException as error:
+                    self._error = error  # before the runner closes and lets go of whoever waits for an answer
+                    raise
         except BaseException as error:  # noqa: BLE001  # recorded; `solve` answers without this thread
             self._error = error
         finally:

@@ -98,7 +98,7 @@ class Solver:
                     break
                 for task in sorted(ended, key=lambda task: running[task].index):
                     attempt = self._result(task, running.pop(task))
-                    status.attempts[attempt.index].finished = True
+                    status.attempts[attempt.index].finish(attempt)
                     self._record(attempt, problem)
                     yield attempt
         finally:

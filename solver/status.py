@@ -1,10 +1,10 @@
 """Where a run stands, as plain numbers: the run writes them, a view reads them when it likes. Standard library only."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 
-from solver.types import NEVER, Candidate, Deadline, Prediction
+from solver.types import NEVER, Attempt, Candidate, Deadline, EngineInfo, ExecutionResult, Prediction
 
 
 @dataclass
@@ -12,6 +12,27 @@ class AttemptStatus:
     num_tokens: int = 0
     running_code: bool = False
     finished: bool = False
+    num_prompt_tokens: int = 0
+    num_code_calls: int = 0
+    num_failed_calls: int = 0
+    answer: int | None = None
+    forced: bool = False
+    stop_reason: str | None = None
+    began: float = field(default_factory=monotonic)
+    """On the monotonic clock."""
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return (monotonic() if self.ended is None else self.ended) - self.began
+
+    def count(self, result: ExecutionResult) -> None:
+        self.num_code_calls += 1
+        self.num_failed_calls += result.status != "ok"
+
+    def finish(self, attempt: Attempt) -> None:
+        self.finished, self.ended = True, monotonic()
+        self.answer, self.forced, self.stop_reason = attempt.answer, attempt.forced, attempt.stop_reason
 
 
 @dataclass
@@ -37,6 +58,12 @@ class RunStatus:
     """Decided in this run or before it, in order of decision."""
     events: list[tuple[float, str | Prediction]] = field(default_factory=list)
     """Stages, notes and predictions in order, with the seconds since the start of the process."""
+    engine: EngineInfo | None = None
+    """None until it is up."""
+    count_sessions: Callable[[], int] = int
+    """Python sessions that are alive now."""
+    num_code_calls_done: int = 0
+    num_failed_calls_done: int = 0
     num_tokens_done: int = 0
     """Of problems no longer in flight."""
     solving_since: float | None = None
@@ -47,6 +74,14 @@ class RunStatus:
     @property
     def num_tokens(self) -> int:
         return self.num_tokens_done + sum(a.num_tokens for a in self.attempts())
+
+    @property
+    def num_code_calls(self) -> int:
+        return self.num_code_calls_done + sum(a.num_code_calls for a in self.attempts())
+
+    @property
+    def num_failed_calls(self) -> int:
+        return self.num_failed_calls_done + sum(a.num_failed_calls for a in self.attempts())
 
     def attempts(self) -> Iterable[AttemptStatus]:
         # A copy: the view may read from another thread.
@@ -66,6 +101,8 @@ class RunStatus:
     def finish(self, prediction: Prediction) -> None:
         if (problem := self.in_flight.get(prediction.problem_id)) is not None:
             self.num_tokens_done += sum(a.num_tokens for a in problem.attempts.values())
+            self.num_code_calls_done += sum(a.num_code_calls for a in problem.attempts.values())
+            self.num_failed_calls_done += sum(a.num_failed_calls for a in problem.attempts.values())
             del self.in_flight[prediction.problem_id]
         self.predictions.append(prediction)
         self.events.append((self.seconds, prediction))

@@ -204,6 +204,8 @@ class EngineInfo:
     max_num_seqs: int
     """Attempts the engine decodes at once; more of them queue inside it."""
     start_seconds: float
+    kv_cache_tokens: int | None = None
+    """Tokens that the KV cache has room for; None where it grows as it goes."""
     settings: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What a user should know before the run, each in one line."""

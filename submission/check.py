@@ -87,7 +87,7 @@ def _is_answer(value: Any, competition: Competition) -> bool:
 def check_answers(answers: Iterable[Mapping[str, Any]], competition: Competition) -> list[Finding]:
     """The answers as they crossed the wire (`Answered.as_record`): their shape at every single call."""
     findings: dict[str, Finding] = {}
-    shapes = {}
+    shapes: dict[tuple[str, ...], str] = {}
     for answer in answers:
         where = f"problem {answer['number']} ({answer['id']})"
         if answer["kind"] != "polars_dataframe_value":

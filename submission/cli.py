@@ -61,6 +61,7 @@ def rehearse(
     problems: Annotated[Path, typer.Argument(help="CSV or Parquet with id, problem and answer.")],
     modes: Annotated[str, typer.Option(help="commit, rerun or both.")] = "commit,rerun",
     layouts: Annotated[str, typer.Option(help="Mount layouts: old, m, new.")] = "old,m,new",
+    limit: Annotated[int | None, typer.Option(help="The first so many problems alone.")] = None,
     runs: Annotated[int | None, typer.Option(help="Scored runs in the first layout.")] = None,
     time_limit: Annotated[str | None, typer.Option(help="In place of the contest's 5 hours, like 90s.")] = None,
     call_limit: Annotated[str | None, typer.Option(help="Of one predict, like 30s.")] = None,
@@ -84,14 +85,15 @@ def rehearse(
     if fault is not None:
         parse_fault(fault)
     try:
-        limit, call = (parse_duration(text) if text else None for text in (time_limit, call_limit))
+        seconds, call = (parse_duration(text) if text else None for text in (time_limit, call_limit))
     except ValueError as error:
         raise UsageError(str(error)) from None
     options = RehearsalOptions(
         modes=_choices(modes, ("commit", "rerun"), "--modes"),
         layouts=_choices(layouts, ("old", "m", "new"), "--layouts"),
         scored_runs=runs,
-        time_limit_seconds=limit,
+        num_problems=limit,
+        time_limit_seconds=seconds,
         call_seconds=call,
         fault=fault,
         seed=seed,

@@ -1,8 +1,9 @@
-"""A submission's settings: presets in `submission/presets/*.toml`, resolved into the bundle's `submission.json`."""
+"""A submission's settings: presets in `submission/presets/*.toml`, each over a preset of the solver, resolved into the
+bundle's `submission.json`."""
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -112,6 +113,8 @@ def load_preset(name: str, settings: Mapping[str, Any] | None = None) -> Submiss
         raise UsageError(f"no submission preset '{name}': {nearest(name, preset_names())}")
     tree = tomllib.loads((_presets() / f"{name}.toml").read_text("utf-8"))
     tree["name"] = name
+    flags = dict(_flat(tree.get("solver", {})))
+    tree["solver"] = load_config(tree.pop("solver_preset"), flags=flags).model_dump(mode="json", exclude_unset=True)
     for key, value in (settings or {}).items():
         if value is not None:
             section, _, field = key.partition(".")
@@ -137,6 +140,14 @@ def read_config(path: Path) -> SubmissionConfig:
         return parse_config(json.loads(path.read_text("utf-8")), str(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is no bundle's submission.json: {error}") from None
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _presets() -> Any:

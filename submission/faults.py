@@ -61,16 +61,20 @@ async def _huge_answer(solver: Solver, problem: Problem, budget: ProblemBudget) 
     return Prediction(problem.id, 2**70, "majority", (), 0.0)
 
 
+class _FullDisk:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def close(self) -> None:
+        self._file.close()
+
+
 async def _disk_full(solver: Solver, problem: Problem, budget: ProblemBudget) -> Prediction:
-    class Full:
-        def write(self, data: bytes) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        def close(self) -> None:
-            pass
-
     journal: Journal = solver._journal
-    journal._file = Full()  # type: ignore[assignment]
+    journal._file = _FullDisk(journal._file)  # type: ignore[assignment]
     return await _solve(solver, problem, budget)
 
 
@@ -117,7 +121,7 @@ def inject(choose: Callable[[int], str | None]) -> None:
             return await _solve(self, problem, budget, *rest)
         return await FAULTS[fault](self, problem, budget)
 
-    Solver.solve = solve  # type: ignore[method-assign]
+    Solver.solve = solve  # type: ignore[method-assign, assignment]
 
 
 def stop_injecting() -> None:

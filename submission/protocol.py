@@ -1,6 +1,7 @@
 """What the contests' gateways agree on and where they differ (AIMO-2: kaggle_evaluation 0.3.0, AIMO-3: 0.9.0)."""
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +37,26 @@ class Protocol:
     """Whether a prediction must carry the id it was asked for; otherwise Kaggle writes its own over it."""
     startup_seconds: float = 900.0
 
+    @property
+    def has_gateway(self) -> bool:
+        return bool(self.server_class)
+
 
 PROTOCOLS = {
     protocol.competition: protocol
     for protocol in (
+        # AIMO-1 had a compiled module and a loop in place of a gateway; see `submission.aimo1`.
+        Protocol(
+            "aimo-1",
+            "ai-mathematical-olympiad-prize",
+            "",
+            "aimo",
+            "",
+            "problem",
+            call_seconds=math.inf,
+            session_seconds=9 * 3600.0,
+            needs_id=True,
+        ),
         Protocol(
             "aimo-2",
             "ai-mathematical-olympiad-progress-prize-2",

@@ -2,10 +2,12 @@
 once as the commit run and once as the scored one, against problems whose answers are known.
 """
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from submission.check import check_answers, check_table
 from submission.config import SubmissionConfig, read_config
 from submission.environment import copy_environment, prepare_environment
 from submission.errors import BundleError, RehearsalError
-from submission.findings import Finding
+from submission.findings import Finding, Severity
 from submission.isolation import describe_isolation, isolate, namespaces, working_bytes
 from submission.mounts import LAYOUTS, Kind, Layout, mount_point
 from submission.protocol import Protocol
@@ -34,7 +36,12 @@ from submission.wheels import find_image
 _WORKING_LIMIT = 20 * 10**9
 _OURS = {"submission.parquet", "result.json", "health.json", "journal.jsonl"}
 _KILL_SECONDS = 90.0
-_COMMIT_PROBLEMS = 3
+VISIBLE = (
+    Problem("000aaa", "What is $3-3$?", 0),
+    Problem("111bbb", "What is $0\\times 7$?", 0),
+    Problem("222ccc", "Solve $2+x=2$ for $x$.", 0),
+)
+"""What stands in for the visible test of a commit run: as on Kaggle, three rows whose answers are all zero."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class RehearsalOptions:
     layouts: tuple[Layout, ...] = LAYOUTS
     scored_runs: int | None = None
     """Of the first layout; None: two where the contest scores two runs."""
+    num_problems: int | None = None
+    """The first so many; None: all."""
     time_limit_seconds: float | None = None
     """Of the whole contest, in place of 5 hours; None: 20 s a problem, and a minute to start."""
     call_seconds: float | None = None
@@ -83,7 +92,8 @@ class Run:
 
     def line(self) -> str:
         failures = sum(finding.severity == "failure" for finding in self.findings)
-        parts = [f"{self.right}/{self.problems} right"]
+        score = f"{self.right}/{self.problems} right"
+        parts = [score if self.mode == "rerun" else f"{len(self.answers)}/{self.problems} answered"]
         parts += [] if self.fallbacks is None else [f"{self.fallbacks} fallbacks"]
         parts += [] if self.seconds_to_serve is None else [f"served after {self.seconds_to_serve:.1f} s"]
         parts += [f"{self.session.seconds:.1f} s in all", f"{failures} failures" if failures else "ok"]
@@ -128,12 +138,16 @@ def rehearse(
 ) -> Report:
     """Raises SolverError where nothing can be rehearsed; what goes wrong in it is in the report."""
     config = read_config(bundle / "wheels" / "submission.json")
-    asked = read_problems(problems)
+    if not config.protocol.has_gateway:
+        raise RehearsalError(
+            f"{config.competition} had no gateway to rehearse: drive submission.aimo1.LocalEnv instead"
+        )
+    asked = read_problems(problems)[: options.num_problems]
     report = Report(stage=describe_isolation(use_namespaces=options.use_namespaces))
     environment = prepare_environment(find_image(config.wheels.image)) if options.clean else None
     for mode, layout, number in _plan(config, options):
         with _folder(options, f"{mode}-{layout}-{number}") as folder:
-            chosen = asked[:_COMMIT_PROBLEMS] if mode == "commit" else asked
+            chosen = VISIBLE if mode == "commit" else asked
             play = _Play(config, bundle, chosen, options, environment, folder)
             run = play.run(mode, layout, number)
         report.runs.append(run)
@@ -288,7 +302,7 @@ class _Play:
             yield Finding("late-serve", f"the server was there after {run.seconds_to_serve:.0f} s, over {limit:g} s")
         if run.fallbacks:
             reasons = ", ".join(f"{count} {reason}" for reason, count in run.health["fallback_reasons"].items())
-            severity = "failure" if run.fallbacks == len(self._problems) else "warning"
+            severity: Severity = "failure" if run.fallbacks == len(self._problems) else "warning"
             text = f"{run.fallbacks} of {len(self._problems)} answers are fallbacks ({reasons})"
             yield Finding("fallbacks", text, severity)
         if run.health and run.health["state"] != "ok":
@@ -360,7 +374,8 @@ def _gateway_finding(result: dict[str, Any]) -> Finding:
 
 
 def _compare_runs(report: Report, problems: Sequence[Problem]) -> None:
-    """Two scored runs of the same bundle."""
+    """What only several runs tell."""
+    _compare_modes(report)
     second = next((run for run in report.runs if run.number == 2), None)
     if second is None:
         return
@@ -372,6 +387,16 @@ def _compare_runs(report: Report, problems: Sequence[Problem]) -> None:
     if differ:
         text = f"two scored runs gave different answers to {len(differ)} of {len(problems)}: {', '.join(differ[:5])}"
         report.findings.append(Finding("runs-differ", text, "warning"))
+
+
+def _compare_modes(report: Report) -> None:
+    def fails(mode: Mode) -> list[bool]:
+        failures = [[f for f in run.findings if f.severity == "failure"] for run in report.runs if run.mode == mode]
+        return [bool(found) for found in failures]
+
+    if fails("commit") and not any(fails("commit")) and fails("rerun") and all(fails("rerun")):
+        text = "the commit run passes and every scored run fails: does the code know the visible ids or their number?"
+        report.findings.append(Finding("unknown-ids", text))
 
 
 def _run_session(spec: SessionSpec, folder: Path, timeout: float, use_namespaces: bool) -> SessionResult:
@@ -388,9 +413,11 @@ def _run_session(spec: SessionSpec, folder: Path, timeout: float, use_namespaces
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
             return SessionResult(timed_out=True, seconds=timeout)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     result = _read_json(folder / "session.json")
     if not result:
         said = (folder / "session.log").read_text("utf-8", "replace").strip().splitlines()

@@ -35,6 +35,7 @@ _CALL_MARGIN = 60.0  # of the gateway's deadline for one call
 _CANARY_ID = "canary"
 _START_SHARE = 0.2  # of the contest, at the most, is waited for the engine
 _CLOSE_SECONDS = 10.0
+_TRIES = 3  # of a problem at which something fails
 
 Predict = Callable[..., pl.DataFrame]
 
@@ -128,14 +129,15 @@ class Contest:
         return self._limit.capped(min(seconds, self._config.protocol.call_seconds - _CALL_MARGIN))
 
     def _solve(self, problem: Problem, deadline: Deadline) -> Prediction:
-        """With a second try where something failed that a second try may mend."""
+        """Tried again, while there is time, where something failed that another try may mend."""
         began = monotonic()
-        prediction = self._try(problem, deadline)
-        if prediction.fallback_reason != "error" or deadline.remaining() <= 0:
-            return prediction
-        replaced = self._replace(self._service) if self._service.failure is not None else self._replaced
-        if replaced.wait(deadline.remaining()) and self._service.failure is None:
+        for _ in range(_TRIES):
             prediction = self._try(problem, deadline)
+            if prediction.fallback_reason != "error" or deadline.remaining() <= 0:
+                break
+            replaced = self._replace(self._service) if self._service.failure is not None else self._replaced
+            if not replaced.wait(deadline.remaining()) or self._service.failure is not None:
+                break
         return replace(prediction, seconds=monotonic() - began)
 
     def _try(self, problem: Problem, deadline: Deadline) -> Prediction:

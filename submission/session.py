@@ -3,6 +3,7 @@ gateway beside it. `python -m submission.session SPEC` writes `session.json` bes
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -134,6 +135,7 @@ class ScriptPlayer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     def play(self) -> str | None:
@@ -157,8 +159,8 @@ def play_session(spec: SessionSpec) -> SessionResult:
     if spec.is_namespaced:
         raise_loopback()
     environment = _environment(spec, kaggle)
-    players = {"notebook": NotebookPlayer, "script": ScriptPlayer}
-    player: Player = players[spec.runner](spec, environment, working)
+    make_player: type[NotebookPlayer] | type[ScriptPlayer] = ScriptPlayer if spec.runner == "script" else NotebookPlayer
+    player: Player = make_player(spec, environment, working)
     result = SessionResult(began=time())
     began = monotonic()
     ended = threading.Event()
@@ -254,7 +256,13 @@ def _environment(spec: SessionSpec, kaggle: Path) -> dict[str, str]:
     return environment | {name: os.environ[name] for name in kept} | spec.environment
 
 
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def main() -> None:
+    with contextlib.suppress(AttributeError, OSError):
+        _end_with_parent()  # a kernel ends by itself when its parent has
     path = Path(sys.argv[1])
     result = play_session(SessionSpec(**json.loads(path.read_text("utf-8"))))
     path.with_name("session.json").write_text(json.dumps(asdict(result)), "utf-8")

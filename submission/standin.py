@@ -69,7 +69,7 @@ class InferenceServer:
     def _bind(self) -> int:
         for port in wire.PORTS if self.protocol.version != "0.3.0" else wire.PORTS[:1]:
             try:
-                if bound := self._server.add_insecure_port(f"[::]:{port}"):
+                if bound := int(self._server.add_insecure_port(f"[::]:{port}")):
                     return bound
             except RuntimeError:
                 continue

@@ -48,6 +48,10 @@ class Image:
         return int(major), int(minor)
 
     @property
+    def uv_platform(self) -> str:
+        return f"x86_64-manylinux_{self.glibc.replace('.', '_')}"
+
+    @property
     def platforms(self) -> list[str]:
         """Wheel platforms that its C library can load, newest first."""
         newest = int(self.glibc.rpartition(".")[2])
@@ -100,7 +104,7 @@ def resolve(requirements: Sequence[str], image: Image, constraints: Iterable[str
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "constraints.txt").write_text("\n".join(constraints) + "\n", "utf-8")
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
-        command += ["--python-version", image.python, "--python-platform", "x86_64-manylinux_2_28"]
+        command += ["--python-version", image.python, "--python-platform", image.uv_platform]
         command += ["--index-strategy", "unsafe-best-match", "--no-build", "--no-config", *_sources()]
         command += ["--constraint", f"{folder}/constraints.txt", "-"]
         done = subprocess.run(command, input="\n".join(requirements), capture_output=True, text=True, check=False)

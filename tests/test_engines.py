@@ -7,6 +7,7 @@ cores a real engine samples about a hundred tokens a second.
 import asyncio
 import functools
 import json
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bench.vllm_server import VllmServer
 from solver.chat import Tokenizer, load_tokenizer
 from solver.chat.tokenizer import ByteTokenizer
 from solver.config import EngineConfig, EngineName, ScriptedConfig
@@ -23,7 +25,6 @@ from solver.errors import EngineError, PromptTooLongError
 from solver.model import find_model
 from solver.types import Completion, EngineInfo, SamplingParams
 from tests.conftest import write_script
-from tests.vllm_server import VllmServer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries under the engines
 MAX_LEN = 512
@@ -105,7 +106,7 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             engine = build_engine(config, model)
             info = runner.run(engine.start())
             tokenizer = ByteTokenizer() if model is None else load_tokenizer(model)
-            prompt = tokenizer.encode(REPEATED * 6)
+            prompt = tokenizer.encode(REPEATED * 12)
             yield Started(name, engine, info, tokenizer, prompt, runner.run, server)
             runner.run(engine.close())
             runner.run(engine.close())  # twice is allowed
@@ -150,12 +151,24 @@ def test_a_stop_string_ends_the_output_with_the_token_that_completes_it(started:
 
 def test_the_same_seed_gives_the_same_tokens_and_another_seed_others(started: Started) -> None:
     async def three() -> list[list[int]]:
-        sampling = {"temperature": 1.5, "max_tokens": 10, "ignore_eos": True}
+        sampling: dict[str, Any] = {"temperature": 1.5, "max_tokens": 10, "ignore_eos": True}
         return [tokens(await started.collect(seed=seed, **sampling)) for seed in (5, 5, 6)]
 
     first, again, other = started.run(three())
     assert first == again
     assert first != other
+
+
+def test_turns_of_other_lengths_beside_it_change_nothing_of_a_turn(started: Started) -> None:
+    """They join and leave at different steps; each says what it says alone."""
+    turns = [(started.prompt[30:], 3), (started.prompt[7:], 9), (started.prompt, 6)]
+
+    async def together() -> list[list[Completion]]:
+        return await asyncio.gather(*(started.collect(prompt=prompt, max_tokens=n) for prompt, n in turns))
+
+    alone = [tokens(started.run(started.collect(prompt=prompt, max_tokens=n))) for prompt, n in turns]
+    assert [tokens(completions) for completions in started.run(together())] == alone
+    assert alone[2] == started.whole[:6]
 
 
 def test_sixty_four_at_once_all_finish(started: Started) -> None:
@@ -322,6 +335,28 @@ def test_a_model_that_cannot_be_loaded_is_one_readable_line(name: EngineName, tm
         assert "\n" not in str(error.value)
 
     asyncio.run(check())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"extra": {"max_num_seq": 3}}, "has no argument 'max_num_seq' (engine.extra): did you mean 'max_num_seqs'?"),
+        ({"kv_cache_dtype": "fp9"}, "engine.kv_cache_dtype: vLLM 0.32.0 has no 'fp9': did you mean 'fp8'?"),
+        ({"quantization": "fp88"}, "engine.quantization: vLLM 0.32.0 has no 'fp88': did you mean 'fp8'?"),
+    ],
+)
+def test_a_setting_that_vllm_does_not_know_is_one_readable_line(settings: dict[str, Any], said: str) -> None:
+    async def check() -> None:
+        config = EngineConfig(name="vllm", max_model_len=MAX_LEN, cpu_kv_cache_gib=1, **settings)
+        engine = build_engine(config, await find_model(None))
+        try:
+            await engine.start()
+        finally:
+            await engine.close()
+
+    with pytest.raises(EngineError, match=re.escape(said)):
+        asyncio.run(check())
 
 
 class Relay:

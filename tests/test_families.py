@@ -1,6 +1,7 @@
 """Every family's prompts and exchanges, against texts rendered once from the original chat templates (tests/data names
 each source). `pytest tests/test_families.py --model DIR` compares with a real folder's template and tokenizer too."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from solver.chat.table import table
 from solver.chat.tokenizer import ByteTokenizer
 from solver.config import ChatConfig, load_config, preset_names
 from solver.errors import ModelError, UsageError
+from solver.model import find_model
 from solver.types import Mode, Problem
 
 DATA = Path(__file__).parent / "data"
@@ -253,3 +255,18 @@ def test_a_preset_names_a_family_that_can_do_what_it_asks_and_says_where_its_num
     if name not in {*RUN_HERE, "auto"}:
         assert "Not run here." in head
         assert "Numbers: " in head or "arXiv" in head
+
+
+@pytest.mark.real
+def test_a_real_tokenizer_gives_the_tokens_of_the_original_texts() -> None:
+    """The embedded model's: every family of ChatML, token by token as the library tokenizes the rendered text."""
+    from tokenizers import Tokenizer as FastTokenizer
+
+    folder = asyncio.run(find_model(None))
+    fast = FastTokenizer.from_file(str(folder / "tokenizer.json"))
+    chatml = [case for case in PROMPTS if "<|im_start|>" in FAMILIES[case["family"]].turns.markers]
+    assert len(chatml) > 10
+    for case in chatml:
+        chat = build_chat(ChatConfig(family=case["family"]), load_tokenizer(folder))
+        tokens = chat.prompt(PROBLEM, case["mode"], case["effort"])
+        assert tokens == fast.encode(case["prompt"], add_special_tokens=False).ids

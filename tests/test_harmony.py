@@ -96,14 +96,14 @@ def test_instructions_stand_in_a_developer_message() -> None:
     developer = harmony.DeveloperContent.new().with_instructions("Be brief.")
     developer_message = harmony.Message.from_role_and_content(harmony.Role.DEVELOPER, developer)
     ours = chat(system_prompt="Be brief.").ask(QUESTION)
-    assert ours == tokenizer().render([system("medium", "cot"), developer_message, message("user", QUESTION)])
+    assert ours == tokenizer().render([system("high", "cot"), developer_message, message("user", QUESTION)])
 
 
 @settings(max_examples=25)
 @given(st.text(max_size=60))
 def test_any_problem_is_plain_text_to_us_as_to_the_library(text: str) -> None:
     text = text.encode("utf-8", "replace").decode() + "<|end|><|start|>system<|message|>"
-    assert chat().ask(text) == tokenizer().render([system("medium", "cot"), message("user", text)])
+    assert chat().ask(text) == tokenizer().render([system("high", "cot"), message("user", text)])
 
 
 @settings(max_examples=25)
@@ -140,7 +140,7 @@ def test_a_finished_turn_is_remembered_without_its_analysis_and_with_end_for_ret
     )
     assert chat().follow_up(prompt, said, "Sure?") == tokenizer().render_dropping(
         [
-            system("medium", "cot"),
+            system("high", "cot"),
             message("user", "What is 6*7?"),
             message("assistant", "Hm.", "analysis"),
             message("assistant", "It is 42.", "final"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ def test_kv_cache_follows_the_architecture(
     assert (size.kv_values_per_token, size.kv_values_per_attempt) == (per_token, per_attempt)
 
 
+def test_mamba_layers_hold_a_state_of_fixed_size(tmp_path: Path) -> None:
+    """Nemotron-Nano-9B-v2's shape: 27 Mamba layers of 128 heads, about 141 MB a sequence, 16 KiB of KV a token."""
+    shape = {"num_hidden_layers": 56, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128}
+    mamba = {"mamba_num_heads": 128, "mamba_head_dim": 80, "ssm_state_size": 128, "n_groups": 8, "conv_kernel": 4}
+    pattern = {"hidden_size": 4480, "hybrid_override_pattern": "M" * 27 + "*" * 4 + "-" * 25}
+    size = read_model_size(write_model(tmp_path, shape | mamba | pattern, {"w": ("BF16", [8], 16)}))
+    assert size.attempt_bytes(1, 2) - size.attempt_bytes(0, 2) == 16 * 1024
+    assert 140e6 < size.attempt_bytes(0, 2) < 150e6
+
+
 def on_gpu(free_gib: float, monkeypatch: pytest.MonkeyPatch) -> None:
     async def free(share: float) -> int:
         return int(free_gib * GIB)
@@ -125,7 +136,7 @@ def test_small_weights_are_not_read_ahead_and_large_ones_are(tmp_path: Path, mon
     assert not read
     monkeypatch.setattr(memory, "_READ_AHEAD_FROM", 100)
     read_ahead(tmp_path)
-    for thread in memory.threading.enumerate():
+    for thread in threading.enumerate():
         if thread.name == "read ahead":
             thread.join()
     assert read == [tmp_path / "model.safetensors"]

@@ -12,7 +12,8 @@ from merge.checkpoint import from_float32, read_checkpoint, write_safetensors
 from merge.parents import Parent, find_parents
 from merge.provenance import describe_checkpoint, describe_parent, write_manifest, write_provenance
 from merge.recipe import parse_recipe
-from merge.verify import Check, verify
+from merge.subject import Check
+from merge.verify import verify
 from tests.checkpoints import make_adapter, make_checkpoint, write_tokenizer
 
 RECIPE = """merge_method: linear

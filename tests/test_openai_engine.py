@@ -28,10 +28,16 @@ PROMPT = list(range(40))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder without weights; its tokens are the bytes of a text."""
-    path = tmp_path_factory.mktemp("model")
-    symbols = sorted(ByteLevel.alphabet())
-    tokenizer = Tokenizer(BPE(vocab={symbol: number for number, symbol in enumerate(symbols)}, merges=[]))
+    """A model folder without weights."""
+    return write_byte_tokenizer(tmp_path_factory.mktemp("model"))
+
+
+def write_byte_tokenizer(path: Path) -> Path:
+    """A model folder's tokenizer.json and config.json; token n is byte n of a text."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    symbols = {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+    tokenizer = Tokenizer(BPE(vocab=symbols, merges=[]))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = ByteLevelDecoder()
     tokenizer.save(str(path / "tokenizer.json"))
@@ -269,7 +275,7 @@ def test_one_server_of_two_is_enough_to_start(folder: Path) -> None:
 
 
 def test_a_server_that_falls_silent_is_given_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("solver.engine.server._HEALTH_EVERY", 0.05)
+    monkeypatch.setattr("solver.engine.server_pool._HEALTH_EVERY", 0.05)
     silent, other = FakeServer(), FakeServer()
 
     async def hang(request: web.Request) -> web.StreamResponse:

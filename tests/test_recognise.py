@@ -2,6 +2,7 @@
 tokenizer with its markers."""
 
 import json
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 from solver.chat import FAMILIES, build_chat, choose_family, load_tokenizer, recognise
-from solver.chat.template import compare, describe_model
-from solver.config import ChatConfig
+from solver.chat.template import compare, describe_model, template_notes
+from solver.config import ChatConfig, load_config
+from solver.doctor import examine
 from solver.errors import ModelError, UsageError
 
 CHATML = (
@@ -161,6 +163,17 @@ def test_where_a_folders_template_differs_is_told(tmp_path: Path) -> None:
     assert "assistant:" in lines[1]
 
 
+def test_a_run_notes_a_template_that_differs_and_is_silent_about_one_that_agrees(tmp_path: Path) -> None:
+    config, markers = ChatConfig(), FAMILIES["openmath"].turns.markers
+    folder = write_folder(tmp_path / "OpenMath-7B", "qwen2", CHATML, markers)
+    chat = build_chat(config, load_tokenizer(folder), folder)
+    assert template_notes(folder, chat, config) == []
+    write_folder(folder, "qwen2", CHATML.replace("assistant\\n", "assistant:\\n"), markers)
+    assert "differs from family openmath; cot: ours" in template_notes(folder, chat, config)[0]
+    write_folder(folder, "qwen2", "{{ raise_exception('no') }}", markers)
+    assert "the model's chat template refuses: no" in template_notes(folder, chat, config)[0]
+
+
 def test_a_template_that_fails_is_an_error_of_one_line(tmp_path: Path) -> None:
     markers = FAMILIES["openmath"].turns.markers
     for template in (CHATML + "{{ raise_exception('no') }}", CHATML + "{% if %}", CHATML + "{{ messages.x.y }}"):
@@ -170,13 +183,17 @@ def test_a_template_that_fails_is_an_error_of_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_doctor_says_which_family_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from solver.cli import _describe
+def test_doctor_says_which_family_and_why(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "OpenMath-Nemotron-7B", "qwen2", CHATML, FAMILIES["openmath"].turns.markers)
+    told = doctor_on(folder)
+    assert any("chat: family openmath: model_type qwen2" in line for line in told)
+    assert any("chat template: it writes the same prompts as we do" in line for line in told)
+    told = doctor_on(write_folder(tmp_path / "other", "mistral", "[INST]"))
+    assert any(line.startswith("problem") and "cannot tell the model family of" in line for line in told)
 
-    markers = FAMILIES["openmath"].turns.markers
-    assert _describe(write_folder(tmp_path / "OpenMath-Nemotron-7B", "qwen2", CHATML, markers))
-    told = capsys.readouterr().out
-    assert "model: family openmath: model_type qwen2" in told
-    assert "model: chat template: it writes the same prompts as we do" in told
-    assert not _describe(write_folder(tmp_path / "other", "mistral", "[INST]"))
-    assert capsys.readouterr().out.startswith("model: cannot tell the model family of")
+
+def doctor_on(folder: Path) -> list[str]:
+    """The doctor's lines up to those about the model."""
+    settings = {"engine.model": folder, "engine.name": "transformers"}
+    lines = examine(load_config("auto", flags=settings))
+    return [str(line) for line in takewhile(lambda line: line.name != "disk", lines)]

@@ -358,3 +358,22 @@ def test_a_mix_may_be_one_text_with_commas() -> None:
     config: SolverConfig = load_config(settings=["attempts.mix=7 cot, 8 tir"])
     assert config.attempts.mix == ("7 cot", "8 tir")
     assert isinstance(cast("Any", config.attempts.kinds[0]).count, int)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "qwen3-thinking", "nemotron-3-nano", "nemotron-nano-v2"])
+def test_of_a_call_in_thinking_and_one_behind_it_the_second_alone_is_run(family: str) -> None:
+    opened = "" if FAMILIES[family].thinking.opening else "<think>"
+    thought = opened + call(family, "print(1)").removeprefix("x</think>")
+    done = play(family, [thought + "</think>" + call(family, "print(2)").removeprefix("x</think>"), answer(family)])
+    assert (done.attempt.answer, done.ran) == (42, ["print(2)"])
+    only_thought = play(family, [thought], "attempts.force_seconds=0")
+    assert (only_thought.attempt.answer, only_thought.ran) == (None, [])
+
+
+@pytest.mark.parametrize("family", ["qwen3", "nemotron-3-nano", "nemotron-nano-v2", "llama-nemotron-v1.5"])
+def test_a_whole_call_in_a_turn_that_has_not_ended_is_not_run_yet(family: str) -> None:
+    tokenizer = ByteTokenizer((*FAMILIES[family].turns.markers, "<think>", "</think>"))
+    chat = build_chat(load_config(settings=[f"chat.family={family}"]).chat, tokenizer)
+    said = marked(call(family, "print(1)"), tokenizer)
+    assert chat.code_calls(said) == []
+    assert [it.code for it in chat.code_calls([*said, chat.stop_token_ids[0]])] == ["print(1)"]

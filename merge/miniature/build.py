@@ -9,7 +9,7 @@ from pathlib import Path
 
 from merge.errors import CheckpointError
 from merge.run import RunOptions, require_mergekit, run
-from merge.verify import Check
+from merge.subject import Check
 from solver.model import convert, embedded_folder
 
 ADAPTERS = Path(__file__).parent / "adapters"

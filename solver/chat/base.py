@@ -6,7 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
-from solver.chat.families import Family, find_family
+from solver.chat.families import find_family
+from solver.chat.family import Family
 from solver.config import ChatConfig
 from solver.errors import UsageError, nearest
 from solver.types import Effort, ExecutionResult, Mode, Problem

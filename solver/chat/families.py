@@ -6,49 +6,21 @@ marker of its output: the same `<tool_call>` wraps Python for OpenMath, JSON for
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
 
+from solver.chat.family import Family, Inline, Sampling, Thinking, Turns
 from solver.errors import UsageError, nearest
-from solver.types import Effort, Mode
-
-CodeStyle = Literal["inline", "hermes", "hermes-qwq", "toolcall", "toolcall-tool", "xml", "harmony"]
-"""How Python is called. inline: raw code between two texts of the assistant's turn, the result in the same turn.
-hermes, hermes-qwq: JSON in `<tool_call>`. toolcall: a JSON list in `<TOOLCALL>`, its results in a user turn;
-toolcall-tool: in a turn of the role `tool`. xml: function and parameter tags in `<tool_call>`. harmony: a message to
-the recipient `python`."""
 
 AUTO = "auto"
 """`chat.family`: the one recognised in the model's folder."""
-_CHATML = ("<|im_start|>", "<|im_end|>")
 _BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """How turns are written. `{text}` is what a turn says; markers are single tokens, all else is plain text."""
-
-    user: str
-    assistant: str
-    """Up to the place where the model goes on."""
-    end: str
-    """The marker that ends a turn of the model."""
-    after_end: str = "\n"
-    """What stands between that marker and the next turn."""
-    system: str = ""
-    start: str = ""
-    markers: tuple[str, ...] = _CHATML
-    """A tokenizer that lacks one of these is not of the family."""
-    stops: tuple[str, ...] = ()
-    """Other markers that end the model's turn; those the tokenizer lacks are left out."""
-
 
 CHATML = Turns(
     system="<|im_start|>system\n{text}<|im_end|>\n",
     user="<|im_start|>user\n{text}<|im_end|>\n",
     assistant="<|im_start|>assistant\n",
     end="<|im_end|>",
+    markers=("<|im_start|>", "<|im_end|>"),
     stops=("<|endoftext|>",),
 )
 LLAMA3 = Turns(
@@ -87,86 +59,6 @@ HARMONY = Turns(
     stops=("<|call|>",),
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """Python in the assistant's own turn."""
-
-    begin: str = "<tool_call>"
-    end: str = "</tool_call>"
-    stop: str = "</tool_call>"
-    """Where the model waits for the result."""
-    result: str = "\n```output\n{output}```\n"
-    tells_calls_left: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Thinking:
-    """How a family thinks before it answers."""
-
-    opening: str = ""
-    """Put behind the assistant's header; empty where the model opens its thinking itself, or has none."""
-    off_opening: str | None = None
-    """The same for effort `low`, which turns thinking off; None: no such switch."""
-    off_system: str | None = None
-    """The system turn that turns thinking off; None: no such switch."""
-    history: str = ""
-    """Put before what an earlier, finished turn said; its thinking is left out."""
-    budget_end: str | None = None
-    """What is appended when the tokens for thinking are used up; None: the family was not made for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    temperature: float = 0.6
-    top_p: float = 0.95
-    top_k: int = 0
-    min_p: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    name: str
-    models: str
-    turns: Turns
-    prompts: Mapping[Mode, str]
-    """Files in `solver/prompts/`. Without `tir` the family was not trained to call code: chain of thought only."""
-    source: str
-    """Where format and numbers were read."""
-    context: int
-    """Tokens, without rope scaling."""
-    max_tokens: int
-    """Of one attempt in its authors' evaluation."""
-    licence: str
-    systems: Mapping[Mode, str] = field(default_factory=dict)
-    """The system turn; a mode without one has none, an empty text is an empty turn."""
-    code: CodeStyle | None = None
-    code_trained: bool = True
-    """Trained to call Python in this form; False: trained to call functions, and Python is offered as one."""
-    inline: Inline = Inline()
-    max_code_calls: int = 8
-    thinking: Thinking = Thinking()
-    sampling: Sampling = Sampling()
-    genselect_prompt: str | None = None
-    """The prompt of a family that was trained to choose among solutions."""
-    notes: str = ""
-
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        return ("cot", "tir") if "tir" in self.prompts else ("cot",)
-
-    @property
-    def can_stop_thinking(self) -> bool:
-        return self.thinking.off_opening is not None or self.thinking.off_system is not None
-
-    @property
-    def efforts(self) -> tuple[Effort, ...]:
-        """What `chat.effort` may be."""
-        if self.code == "harmony":
-            return ("low", "medium", "high")
-        return ("low", "high") if self.can_stop_thinking else ()
-
-
 _OPENMATH_SOURCE = (
     "NVIDIA/NeMo-Skills: docs/releases/openmathreasoning (training.md: an empty system turn), "
     "prompt/code_tags/openmath.yaml, prompt/config/openmath; arXiv 2504.16891"
@@ -192,7 +84,8 @@ _FAMILIES = (
         max_tokens=32_768,
         licence="CC-BY-4.0",
         source=_OPENMATH_SOURCE,
-        notes="Calls Python inside its thinking. 40 % of the 1.5B's attempts with Python are unfinished at 32k tokens.",
+        notes="Calls Python inside its thinking; trained to choose among solutions (GenSelect). "
+        "40 % of the 1.5B's attempts with Python are unfinished at 32k tokens.",
     ),
     Family(
         name="openmath-kaggle",
@@ -220,7 +113,7 @@ _FAMILIES = (
         context=131_072,
         max_tokens=32_768,
         licence="NVIDIA Open Model License",
-        source="model card (prompt format, ThinkingBudgetClient); chat template as kept in ggml-org/llama.cpp",
+        source="model card (the chat template in it, sampling, ThinkingBudgetClient)",
         notes="`/think` and `/no_think` are switches of its chat template: the model sees the opening alone.",
     ),
     Family(
@@ -284,13 +177,15 @@ _FAMILIES = (
         turns=HARMONY,
         prompts={"cot": "step-by-step", "tir": "step-by-step"},
         code="harmony",
+        effort="high",
         max_code_calls=100,
         sampling=Sampling(1.0, 1.0),
         context=131_072,
         max_tokens=120_000,
         licence="Apache-2.0",
         source="openai/harmony (the tests compare with its library, token for token); NVIDIA/NeMo-Skills, gpt-oss",
-        notes="Effort is `Reasoning: low/medium/high`; Python is its built-in tool, called in the analysis channel.",
+        notes="Effort is `Reasoning: low/medium/high`; Python is its built-in tool, called in the analysis channel. "
+        "Its system text promises 120 s a call, as trained; `sandbox.timeout_seconds` is what a call gets.",
     ),
     Family(
         name="qwen3",
@@ -362,7 +257,7 @@ _FAMILIES = (
         sampling=Sampling(0.7, 0.8),
         context=4_096,
         max_tokens=3_072,
-        licence="Apache-2.0 (3B and 72B: Qwen licences)",
+        licence="Apache-2.0 (72B: Qwen licence)",
         source="QwenLM/Qwen2.5-Math evaluation; NVIDIA/NeMo-Skills prompt/code_tags/qwen.yaml",
     ),
     Family(

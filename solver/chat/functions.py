@@ -12,11 +12,9 @@ from typing import Any, Literal
 
 from solver.answer import final_part
 from solver.chat.base import CodeCall, Tokenizer, Wording, read_prompt
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.chat.turns import TurnFormat, quoted
 from solver.types import Effort, Mode
-
-_MALFORMED = 'This call could not be read. Call the function "python" with one argument, "code".'
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ class FunctionFormat(TurnFormat):
         try:
             value = json.loads(text, strict=False)  # line ends inside strings are common, and harmless
         except ValueError:
-            return [CodeCall("", _MALFORMED)]
+            return [_malformed()]
         values = value if isinstance(value, list) and self._syntax.reads == "json list" else [value]
         return [_json_call(value) for value in values]
 
@@ -177,10 +175,14 @@ def _json_call(value: object) -> CodeCall:
         except ValueError:
             return CodeCall(arguments)  # the code itself, where a string was asked for
     code = arguments.get("code") if isinstance(arguments, dict) else arguments
-    return CodeCall(code) if isinstance(code, str) else CodeCall("", _MALFORMED)
+    return CodeCall(code) if isinstance(code, str) else _malformed()
 
 
 def _xml_call(text: str) -> CodeCall:
     function = _FUNCTION.search(text)
     parameter = _PARAMETER.search(function.group(2)) if function else None
-    return CodeCall(parameter.group(1)) if parameter else CodeCall("", _MALFORMED)
+    return CodeCall(parameter.group(1)) if parameter else _malformed()
+
+
+def _malformed() -> CodeCall:
+    return CodeCall("", read_prompt("python-tool-malformed"))

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from solver.chat.base import CodeCall, Tokenizer, Wording, read_prompt
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.chat.turns import FORCED_OPENING, TurnFormat
 from solver.types import Effort, Mode
 
 _NAME = re.compile(r"[\w.-]{1,60}")
 _FINAL = "<|channel|>final<|message|>"
-_NO_SUCH_TOOL = "There is no tool '{recipient}'. The only tool is python: send it code in the analysis channel."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class HarmonyFormat(TurnFormat):
         self._system_text, self._python = read_prompt("harmony-system"), read_prompt("harmony-python")
 
     def ask(self, text: str, mode: Mode = "cot", effort: Effort | None = None) -> list[int]:
-        system = self._system_text.replace("{effort}", effort or self._wording.effort or "medium")
+        system = self._system_text.replace("{effort}", effort or self._wording.effort or self.family.effort or "medium")
         tools = f"{self._python}\n\n" if mode == "tir" else ""
         tokens = self._markup.encode(self._turns.system, system.replace("{tools}", tools))
         if (instructions := self._wording.systems.get(mode)) is not None:
@@ -139,7 +138,7 @@ def _read_call(message: Message) -> CodeCall:
     recipient = recipient if _NAME.fullmatch(recipient) else "none"  # it stands in the header of the answer
     channel = message.channel if _NAME.fullmatch(message.channel) else "analysis"
     if recipient.rpartition(".")[2] != "python" and not recipient.startswith("python"):
-        return CodeCall("", _NO_SUCH_TOOL.replace("{recipient}", recipient), recipient, channel)
+        return CodeCall("", read_prompt("harmony-no-such-tool").replace("{recipient}", recipient), recipient, channel)
     return CodeCall(_code(message.text), None, recipient, channel)
 
 

@@ -7,7 +7,7 @@ Source: NVIDIA/NeMo-Skills, `code_tags/*.yaml` and `code_execution/utils.py`; ar
 from collections.abc import Sequence
 
 from solver.chat.base import CodeCall, Tokenizer, Wording, read_prompt
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.chat.turns import TurnFormat, quoted
 from solver.types import Effort, Mode
 

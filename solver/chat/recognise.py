@@ -65,7 +65,7 @@ def recognise(folder: Path) -> Recognition:
         return Recognition("nemotron-3-nano", f"{kind}, ChatML template")
     if "<|start_header_id|>" in signs.template:
         return _llama(signs, kind)
-    if "<｜Assistant｜>" in signs.template and signs.model_type in ("qwen2", "llama"):
+    if "<｜Assistant｜>" in signs.template and signs.model_type in ("qwen2", "qwen3", "llama"):
         return Recognition("deepseek-r1-distill", f"{kind}, template with <｜Assistant｜>")
     if "<|im_start|>" in signs.template:
         return _chatml(signs, kind)

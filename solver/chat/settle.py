@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.config import Section, SolverConfig
 from solver.errors import UsageError
 

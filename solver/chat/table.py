@@ -2,7 +2,8 @@
 
 import sys
 
-from solver.chat.families import FAMILIES, CodeStyle, Family
+from solver.chat.families import FAMILIES
+from solver.chat.family import CodeStyle, Family
 
 _HEAD = """# Model families
 
@@ -37,7 +38,8 @@ refused.
 Calls inside thinking count for OpenMath and gpt-oss, which are trained so, and for no other family.
 
 **Effort.** `chat.effort`, or an attempt's in `attempts.mix = ["7 cot low", "8 tir high"]`. Where a family has only a
-switch, `low` turns thinking off. Each attempt's mode and effort stand in the journal.
+switch, `low` turns thinking off; the default is to think. gpt-oss has to be told: the default is `high`, as in its
+results on contests, where its own template would say `medium`. Each attempt's mode and effort stand in the journal.
 
 **Thinking budget.** `attempts.thinking_tokens = N`: after N tokens the family's sentence closes the thinking and the
 model goes on to its answer. Families not made for it refuse the setting.
@@ -60,7 +62,7 @@ def _cells(family: Family) -> tuple[str, ...]:
         family.models,
         _python(family),
         _thinking(family),
-        ", ".join(family.efforts) or "-",
+        ", ".join(f"**{it}**" if it == family.effort else it for it in family.efforts) or "-",
         "yes" if family.thinking.budget_end else "-",
         f"T {s.temperature:g}, top-p {s.top_p:g}{extra}",
         f"{family.context:,}; {family.max_tokens:,} an attempt",

@@ -78,6 +78,18 @@ def compare(folder: Path, chat: ChatFormat, wording: ChatConfig) -> list[Compari
     return comparisons
 
 
+def template_notes(folder: Path, chat: ChatFormat, config: ChatConfig) -> list[str]:
+    """For a run: where the folder's own template differs from what we write; nothing where it agrees, is missing or
+    cannot be rendered on this machine."""
+    try:
+        differing = [it.difference() for it in compare(folder, chat, config) if not it.agrees]
+    except ImportError:
+        return []
+    except ModelError as error:
+        return [str(error)]
+    return [f"the model's own chat template differs from family {chat.family.name}; {it}" for it in differing[:1]]
+
+
 def describe_model(folder: Path, config: ChatConfig) -> list[str]:
     """For `solver doctor`: the folder's family and why, and whether its own template writes the same.
 

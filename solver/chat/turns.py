@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from solver.answer import final_part
 from solver.chat.base import CodeCall, Tokenizer, Wording
-from solver.chat.families import Family
+from solver.chat.family import Family
 from solver.chat.markup import Markup
 from solver.types import Effort, ExecutionResult, Mode, Problem
 

@@ -65,6 +65,10 @@ def build_engine(config: EngineConfig, model: Path | None) -> Engine:
         from solver.engine.openai import OpenAIEngine
 
         return OpenAIEngine(config, model)
+    if name == "tensorrt-llm":
+        from solver.engine.tensorrt_llm import TensorrtLlmEngine
+
+        return TensorrtLlmEngine(config, model)
     from solver.engine.transformers import TransformersEngine
 
     return TransformersEngine(config, model)

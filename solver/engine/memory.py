@@ -39,13 +39,16 @@ class ModelSize:
     """Numbers that one more token adds to the KV cache."""
     kv_values_per_attempt: int
     """Numbers that an attempt holds whatever its length: sliding windows."""
+    state_values_per_attempt: int = 0
+    """Numbers of the Mamba layers' states, kept in float32."""
 
     def weight_bytes(self, dtype_bytes: float) -> int:
         return self.packed_bytes + math.ceil(self.num_parameters * dtype_bytes)
 
     def attempt_bytes(self, num_tokens: int, value_bytes: float) -> int:
         """KV cache of one attempt of `num_tokens`, prompt and output."""
-        return math.ceil((self.kv_values_per_token * num_tokens + self.kv_values_per_attempt) * value_bytes)
+        values = self.kv_values_per_token * num_tokens + self.kv_values_per_attempt
+        return math.ceil(values * value_bytes) + 4 * self.state_values_per_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,8 @@ def read_model_size(folder: Path) -> ModelSize:
             first, end = tensor["data_offsets"]
             packed += end - first
     stored = max(floats, key=lambda dtype: floats[dtype]) if floats else "BF16"
-    per_token, per_attempt = _kv_values(config.get("text_config") or config)
-    return ModelSize(sum(floats.values()), packed, _FLOATS[stored], per_token, per_attempt)
+    config = config.get("text_config") or config
+    return ModelSize(sum(floats.values()), packed, _FLOATS[stored], *_kv_values(config), _state_values(config))
 
 
 def estimate(
@@ -220,6 +223,15 @@ def _kv_values(config: dict[str, Any]) -> tuple[int, int]:
     sliding = sum(kind == "sliding_attention" for kind in kinds)
     full = sum(kind == "full_attention" for kind in kinds) if kinds else layers
     return full * each, sliding * each * int(config.get("sliding_window") or 0)
+
+
+def _state_values(config: dict[str, Any]) -> int:
+    if "mamba_num_heads" not in config:
+        return 0
+    inner = int(config["mamba_num_heads"]) * int(config["mamba_head_dim"])
+    size = int(config["ssm_state_size"])
+    convolved = (inner + 2 * int(config.get("n_groups", 1)) * size) * int(config.get("conv_kernel", 4))
+    return str(config.get("hybrid_override_pattern", "")).count("M") * (inner * size + convolved)
 
 
 def _refusal(folder: Path, config: EngineConfig, fit: Fit, *, on_cpu: bool, is_pool: bool) -> str:

@@ -21,10 +21,11 @@ import aiohttp
 from solver.chat.tokenizer import FolderTokenizer
 from solver.config import EngineConfig
 from solver.engine.base import check_fits
-from solver.engine.server import Server, ServerLostError, ServerPool
-from solver.engine.stopping import StopChecker
+from solver.engine.server import Server, ServerLostError
+from solver.engine.server_pool import ServerPool
+from solver.engine.stopping import StopChecker, until_stop
 from solver.errors import EngineError
-from solver.types import Completion, EngineInfo, FinishReason, SamplingParams
+from solver.types import Completion, EngineInfo, SamplingParams
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between tries
 _PROBE = "Let $x^2 = 2$; what is the 3rd digit of x?\n```python\nprint(2**0.5)\n```"
@@ -80,8 +81,9 @@ class OpenAIEngine:
                     async with aclosing(server.stream(turn.tokens, turn.rest())) as completions:
                         async for completion in completions:
                             retry.progress()
-                            yield turn.take(completion)
-                            if turn.ended:
+                            taken = turn.take(completion)
+                            yield taken
+                            if taken.finish_reason is not None:
                                 break
                     self._pool.remember(server, turn.tokens)
                 except ServerLostError as error:
@@ -123,25 +125,10 @@ class _Turn:
         return replace(self._params, max_tokens=self._params.max_tokens - (len(self.tokens) - self._num_prompt))
 
     def take(self, completion: Completion) -> Completion:
-        """The completion up to a stop that it holds."""
-        for number, token in enumerate(completion.token_ids, start=1):
-            self.tokens.append(token)
-            finish = self._stops.feed(token)
-            if finish is not None:
-                self.ended = True
-                return _cut(completion, number, finish)
+        completion = until_stop(completion, self._stops)
+        self.tokens += completion.token_ids
         self.ended = completion.finish_reason is not None
         return completion
-
-
-def _cut(completion: Completion, length: int, finish: FinishReason) -> Completion:
-    return replace(
-        completion,
-        token_ids=completion.token_ids[:length],
-        logprobs=completion.logprobs and completion.logprobs[:length],
-        entropies=completion.entropies and completion.entropies[:length],
-        finish_reason=finish,
-    )
 
 
 class _Retry:

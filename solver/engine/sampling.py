@@ -16,7 +16,7 @@ Sampled = tuple[int, float | None, Sequence[float]]
 def sample(logits: Any, rows: Sequence[Row]) -> list[Sampled]:
     """One token for each row of `logits`, a float32 tensor [rows, vocabulary]."""
     wanted = [row for row, (params, _, _) in enumerate(rows) if params.logprobs is not None]
-    raw = torch.log_softmax(logits[wanted], dim=-1) if wanted else None
+    raw: Any = torch.log_softmax(logits[wanted], dim=-1) if wanted else None
     if any(params.repetition_penalty != 1.0 for params, _, _ in rows):
         logits = _penalized(logits.clone(), rows)
     tokens = logits.argmax(dim=-1)

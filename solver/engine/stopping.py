@@ -1,9 +1,10 @@
 """Where a turn ends, for engines that leave it to us. One instance for each request."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from solver.chat.base import Tokenizer
-from solver.types import FinishReason, SamplingParams
+from solver.types import Completion, FinishReason, SamplingParams
 
 
 class StopChecker:
@@ -31,3 +32,18 @@ class StopChecker:
                 return "stop"
             self._tail = text[-self._keep :] if self._keep else ""
         return "length" if self._tokens_left <= 0 else None
+
+
+def until_stop(completion: Completion, stops: StopChecker) -> Completion:
+    """The completion up to and with the token that ends the turn, where it holds one."""
+    for length, token in enumerate(completion.token_ids, start=1):
+        finish = stops.feed(token)
+        if finish is not None:
+            return replace(
+                completion,
+                token_ids=completion.token_ids[:length],
+                logprobs=completion.logprobs and completion.logprobs[:length],
+                entropies=completion.entropies and completion.entropies[:length],
+                finish_reason=finish,
+            )
+    return completion

