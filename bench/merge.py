@@ -105,6 +105,7 @@ def measure(name: str, folder: Path) -> list[list[str]]:
         cost = run_measured(command, folder)
         wrong = f"{wrong_elements(folder):,} of {parents[0].num_parameters:,}" if label == "merge run" else ""
         rows.append(_row(f"{name}, {label}", disk, cost, parents[0], wrong))
+        print(*rows[-1], sep="  ", flush=True)
         shutil.rmtree(folder / "out")
     return rows
 

@@ -151,6 +151,16 @@ def quantize(
 
 
 @app.command()
+def miniature(
+    output: Annotated[Path, typer.Argument(help="Where it goes; nothing is done if it is there.")],
+) -> None:
+    """Build the embedded default model from its base and its adapters; the solver does this on first use."""
+    from merge.miniature.build import build
+
+    _show(build(output))
+
+
+@app.command()
 def train(
     samples: Annotated[Path, typer.Argument(help="JSON Lines, as `merge samples` writes them.")],
     output: Annotated[Path, typer.Argument(help="Folder of the adapter (or model); its checkpoint lies beside it.")],

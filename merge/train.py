@@ -210,10 +210,23 @@ class Training:
         shutil.rmtree(partial, ignore_errors=True)
         self.model.to(torch.bfloat16).save_pretrained(partial)
         record = {**asdict(self.config), "base": Path(self.config.base).name, "samples": Path(self.config.samples).name}
-        record |= {"output": destination.name, "steps": self.step, "tokens": sum(map(len, self.samples))}
+        record |= {
+            "output": destination.name,
+            "start": Path(self.config.start).name,
+            "steps": self.step,
+            "tokens": sum(map(len, self.samples)),
+        }
+        _forget_the_machine(partial / "adapter_config.json", record["base"])
         (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
         shutil.rmtree(destination, ignore_errors=True)
         partial.rename(destination)
+
+
+def _forget_the_machine(adapter_config: Path, base: str) -> None:
+    """peft writes the path of the base into it."""
+    if adapter_config.is_file():
+        settings = json.loads(adapter_config.read_text("utf-8")) | {"base_model_name_or_path": base}
+        adapter_config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def train(config: TrainConfig) -> None:

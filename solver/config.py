@@ -20,6 +20,7 @@ from solver.errors import UsageError, nearest
 from solver.types import Effort, Mode
 
 EngineName = Literal["auto", "vllm", "tensorrt-llm", "transformers", "openai", "scripted"]
+Embedded = Literal["miniature", "base"]
 DEFAULT_PRESET = "miniature"
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
@@ -76,6 +77,8 @@ class EngineConfig(Section):
     """auto: vLLM where it is installed, else transformers."""
     model: Path | None = None
     """A folder with config.json, tokenizer.json and safetensors; None: the embedded model."""
+    embedded: Embedded = "miniature"
+    """Which embedded model: the miniature, or the untrained base that it was trained from."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: the checkpoint's own, but float32 on a CPU without bfloat16 instructions."""
     max_model_len: int = Field(32_768, ge=64)

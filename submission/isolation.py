@@ -6,6 +6,7 @@ OLYMPIAD_KAGGLE, its inputs are write-protected, and names other than this machi
 """
 
 import array
+import contextlib
 import fcntl
 import shutil
 import socket
@@ -97,7 +98,9 @@ def describe_isolation(*, use_namespaces: bool = True) -> str:
 
 
 def raise_loopback() -> None:
-    """Set up the loopback device of a new network namespace."""
+    """Set up the loopback device of a new network namespace, where no one is given a port that Kaggle's server uses."""
+    with contextlib.suppress(OSError):
+        Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("32768 49999", "ascii")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         request = array.array("b", struct.pack("16sh", b"lo", 0).ljust(40, b"\0"))
         fcntl.ioctl(probe, 0x8913, request)  # SIOCGIFFLAGS

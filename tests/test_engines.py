@@ -80,7 +80,7 @@ def tokens(completions: list[Completion]) -> list[int]:
 def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     name: EngineName = request.param
     folder = tmp_path_factory.mktemp(name)
-    model = None if name == "scripted" else asyncio.run(find_model(None))
+    model = None if name == "scripted" else asyncio.run(find_model(None, "base"))
     settings: dict[str, Any] = {}
     server = None
     if model is None:
@@ -266,7 +266,7 @@ def test_a_turn_cut_off_in_the_middle_goes_on_elsewhere_without_losing_a_token(s
     port = started.server.port
 
     async def check() -> list[Completion]:
-        model = await find_model(None)
+        model = await find_model(None, "base")
         async with Relay(port) as first, Relay(port) as second:
             config = EngineConfig(name="openai", base_urls=(first.url, second.url), max_model_len=MAX_LEN)
             engine = build_engine(config, model)
@@ -307,7 +307,7 @@ def test_a_server_killed_in_the_middle_of_a_turn_is_one_clear_error(started: Sta
 @pytest.mark.parametrize("name", REAL)
 def test_an_engine_that_was_not_started_can_be_closed(name: EngineName, tmp_path: Path) -> None:
     async def check() -> None:
-        engine = build_engine(EngineConfig(name=name, max_model_len=MAX_LEN), await find_model(None))
+        engine = build_engine(EngineConfig(name=name, max_model_len=MAX_LEN), await find_model(None, "base"))
         await engine.close()
         await engine.close()
 
@@ -318,7 +318,7 @@ def test_an_engine_that_was_not_started_can_be_closed(name: EngineName, tmp_path
 @pytest.mark.parametrize("name", ["vllm", "transformers"])
 def test_a_model_that_cannot_be_loaded_is_one_readable_line(name: EngineName, tmp_path: Path) -> None:
     async def check() -> None:
-        model = await find_model(None)
+        model = await find_model(None, "base")
         for path in model.iterdir():
             (tmp_path / path.name).symlink_to(path)
         config = json.loads((model / "config.json").read_text()) | {

@@ -16,7 +16,10 @@ from tests.conftest import journal_lines
 
 Solve = Callable[..., RunResult]
 PROBLEM = [("a", "What is 6*7?", 42)]
-ON = ("genselect.enabled=true", "genselect.prompt='genselect'", "genselect.judgments=3", "genselect.max_leader_share=0.8")
+ON = (
+    *("genselect.enabled=true", "genselect.prompt='genselect'"),
+    *("genselect.judgments=3", "genselect.max_leader_share=0.8"),
+)
 EVERY = ("consensus.rule='all'", "consensus.uncatchable=false")
 
 

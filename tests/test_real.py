@@ -13,7 +13,7 @@ import pytest
 
 from solver.config import EngineConfig
 from solver.engine import engine_name
-from solver.model import embedded_folder
+from solver.model import miniature_folder
 from tests.conftest import PROJECT, journal_lines, run_solver, solver_command
 from tests.test_cli import children_of, wait_for
 
@@ -59,7 +59,7 @@ def test_the_default_engine_and_model_solve_a_file(three_problems: Path, tmp_pat
     assert len({attempt["seed"] for attempt in attempts}) == len({a["text"] for a in attempts}) == 12
     assert {attempt["mode"] for attempt in attempts} == {"cot", "tir"}
     header = journal_lines(tmp_path / "s.journal.jsonl", "header")[0]
-    assert header["engine"]["model"] == str(embedded_folder())
+    assert header["engine"]["model"] == str(miniature_folder())
 
 
 def test_the_limit_is_kept_with_the_model_still_loading(three_problems: Path, tmp_path: Path) -> None:
