@@ -23,7 +23,7 @@ def test_fixed_length_attempts_have_two_turns_of_given_length() -> None:
     async def lengths() -> list[tuple[int, str | None]]:
         async with running("scripted", 2) as setting:
             engine = FixedLength(setting.engine, len(setting.prompt()), (5, 7))
-            found = []
+            found: list[tuple[int, str | None]] = []
             for prompt in (setting.prompt(), [*setting.prompt(), 65]):
                 turn: list[Completion] = [c async for c in engine.generate(prompt, SamplingParams(max_tokens=99))]
                 found.append((sum(len(c.token_ids) for c in turn), turn[-1].finish_reason))

@@ -2,12 +2,12 @@
 
 import asyncio
 import importlib.util
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
-import solver.model
 from solver.errors import ModelError
 from solver.model import embedded_folder, find_model, miniature_folder
 
@@ -56,6 +56,6 @@ def test_what_the_build_says_last_is_told(package: Path, monkeypatch: pytest.Mon
     failing = package.parent / "python"
     failing.write_text('#!/bin/sh\necho "merging" >&2\necho "error: no room, $*" >&2\nexit 1\n', "utf-8")
     failing.chmod(0o755)
-    monkeypatch.setattr(solver.model.sys, "executable", str(failing))
+    monkeypatch.setattr(sys, "executable", str(failing))
     with pytest.raises(ModelError, match=r"could not be made: no room, -m merge miniature .*/miniature-\w+$"):
         asyncio.run(find_model(None))

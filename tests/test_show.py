@@ -1,6 +1,7 @@
 """`solver show`: a journal read in the terminal."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_problems_are_listed_with_what_lost_them(path: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize("options", [{"wrong": True}, {"undecided": True}])
 def test_wrong_and_undecided_leave_the_others_out(
-    path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, bool]
+    path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any]
 ) -> None:
     lines = shown(capsys, ShowOptions(path, **options)).splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["p"]

@@ -55,7 +55,8 @@ def losses(capsys: pytest.CaptureFixture[str]) -> list[float]:
 def adapter(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    return load_file(folder / "adapter/adapter_model.safetensors")
+    tensors: dict[str, Any] = load_file(folder / "adapter/adapter_model.safetensors")
+    return tensors
 
 
 @pytest.mark.real
