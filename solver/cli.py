@@ -294,7 +294,11 @@ def replay(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="The policy, such as consensus.quorum=4.")
     ] = None,
-    attempts: Annotated[int | None, typer.Option(help="Use the first so many of each problem's attempts.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A shipped configuration's policy.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file, such as `tune -o` writes.")] = None,
+    attempts: Annotated[
+        int | None, typer.Option(min=1, help="The first so many of each problem's attempts; the default is all.")
+    ] = None,
     time_limit: Annotated[str | None, typer.Option(help="Play it on a simulated clock, like 5h.")] = None,
     tokens_per_second: Annotated[float, typer.Option(help="On that clock, of one attempt.")] = 100.0,
     slots: Annotated[int | None, typer.Option(help="On that clock, attempts at once; the default is all.")] = None,
@@ -305,19 +309,29 @@ def replay(
 
     Example: python -m solver replay submission.journal.jsonl --set consensus.rule=adaptive-consistency
     """
-    from solver.config import load_config, parse_duration
-    from solver.replay import clock_lines, each_lines, report_lines
-    from solver.traces import read_traces
+    from solver.config import parse_duration
+    from solver.replay import clock_lines, each_lines, policy_line, report_lines, resolve_policy
+    from solver.traces import cut_attempts, read_traces
 
-    config, recorded = load_config("scripted", settings=settings or ()), read_traces(traces)
+    if each and time_limit is not None:
+        raise UsageError("--each and --time-limit: give one of them")
+    recorded = read_traces(traces)
+    policy = resolve_policy(recorded, preset, config, settings or (), attempts)
+    number = policy.attempts.num_attempts
+    print(policy_line(policy), file=sys.stderr)
+    if cut := cut_attempts(traces):
+        print(
+            f"{cut} attempts were cut when their problem was decided: what they would have said is not known",
+            file=sys.stderr,
+        )
     if time_limit is not None:
         try:
             seconds = parse_duration(time_limit)
         except ValueError as error:
             raise UsageError(f"--time-limit: {error}") from None
-        lines = clock_lines(recorded, config, seconds, tokens_per_second, attempts, slots, shuffle)
+        lines = clock_lines(recorded, policy, seconds, tokens_per_second, number, slots, shuffle)
     else:
-        lines = (each_lines if each else report_lines)(recorded, config.consensus, attempts)
+        lines = (each_lines if each else report_lines)(recorded, policy.consensus, number)
     for line in lines:
         print(line)
 
@@ -331,6 +345,9 @@ def tune(
     tokens_per_second: Annotated[float, typer.Option(help="Of one attempt among the others.")] = 100.0,
     contests: Annotated[int, typer.Option(help="Simulated contests.")] = 40,
     plot: Annotated[Path | None, typer.Option(help="Where to draw score against time (.svg).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the settings there too, as TOML.")
+    ] = None,
     learn: Annotated[bool, typer.Option("--learn", help="Print the time model of these traces, and no more.")] = False,
 ) -> None:
     """Search policies on simulated contests: chosen on one half of the problems, reported on the other.
@@ -350,12 +367,16 @@ def tune(
         seconds = parse_duration(time_limit)
     except ValueError as error:
         raise UsageError(f"--time-limit: {error}") from None
+    print("playing contests: seconds to minutes, by the number of recorded attempts", file=sys.stderr)
     result = tune(recorded, Setting(mix, problems, seconds, tokens_per_second, contests))
     for line in tune_lines(result):
         print(line)
     if plot is not None:
         plot.write_text(front_svg(result), "utf-8")
         print(f"wrote {plot}", file=sys.stderr)
+    if output is not None:
+        output.write_text(result.best.policy.toml(), "utf-8")
+        print(f"wrote {output}", file=sys.stderr)
 
 
 def main() -> NoReturn:

@@ -8,9 +8,10 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from solver.budget import plan_time
-from solver.config import ConsensusConfig, SolverConfig
+from solver.config import ConsensusConfig, SolverConfig, load_config
 from solver.consensus import is_decided, tally
 from solver.simulate import play, profile
 from solver.traces import Trace
@@ -79,6 +80,34 @@ def replay(trace: Trace, config: ConsensusConfig, num_attempts: int | None = Non
     answer = candidates[0].answer if candidates else None
     tokens = sum(sample.num_tokens for sample in samples[:used])
     return Outcome(trace, answer, answer in trace.right, decided, used, tokens)
+
+
+def resolve_policy(
+    traces: Sequence[Trace],
+    preset: str | None,
+    file: Path | None,
+    settings: Sequence[str],
+    attempts: int | None,
+) -> SolverConfig:
+    """The policy to replay. Where neither a file, a setting nor `attempts` says how many attempts a problem has, it has
+    all that were recorded.
+
+    Raises:
+        UsageError: an unknown setting, or a rule that the attempts can never meet, in one line.
+    """
+    flags: dict[str, int] = {}
+    if attempts is not None:
+        flags = {"attempts.num_attempts": attempts}
+    elif preset is None and file is None and not any(it.startswith("attempts.num_attempts") for it in settings):
+        flags = {"attempts.num_attempts": max(len(trace.samples) for trace in traces)}
+    return load_config(preset, file, settings, flags, tree={} if preset is None and file is None else None)
+
+
+def policy_line(config: SolverConfig) -> str:
+    """What decides, so that two results can be told apart later."""
+    rules = config.consensus.model_dump(mode="json", exclude_defaults=True) | {"rule": config.consensus.rule}
+    said = ", ".join(f"{name} {value}" for name, value in sorted(rules.items(), reverse=True))
+    return f"{said}; at most {config.attempts.num_attempts} attempts; time policy {config.budget.policy}"
 
 
 def shuffled(trace: Trace, order: random.Random) -> Trace:

@@ -156,11 +156,19 @@ def _read_journal(path: Path) -> list[Trace]:
     for problem_id, record in history.records.items():
         attempts = [a for a in record.attempts if a.stop_reason not in ("cancelled", "error")]
         if attempts:
-            attempts.sort(key=lambda attempt: attempt.started + attempt.seconds)
+            # as they stand: the journal's order is the one in which the live run decided
             traces.append(_from_attempts(path.stem, problem_id, attempts, record))
     if not traces:
         raise UsageError(f"{path} records no finished attempt")
     return traces
+
+
+def cut_attempts(path: Path) -> int:
+    """How many attempts of a journal were ended because their problem was decided; 0 for other files."""
+    if path.suffix != ".jsonl":
+        return 0
+    records = read_journal(path).records.values()
+    return sum(attempt.stop_reason == "cancelled" for record in records for attempt in record.attempts)
 
 
 def _from_attempts(name: str, problem_id: str, attempts: list[Attempt], record: Record) -> Trace:

@@ -107,13 +107,22 @@ def check_mix(name: str) -> None:
 
 def tune_lines(report: TuneReport) -> list[str]:
     """The policies that are worth having, the best and its settings, as a person reads them."""
-    lines = ["expected score (95 % interval) and hours used, on problems that nothing was chosen on"]
+    lines = [
+        "# expected score (95 % interval) and hours used, on problems that nothing was chosen on;",
+        "# in the order of the other half, on which the first was chosen;",
+        "# differences within the interval are noise",
+    ]
     for score in report.tested[:10]:
         mark = "*" if score in report.front else " "
-        lines.append(f"{mark} {score.score:6.2f} +- {score.interval:.2f}  {score.hours:5.2f} h  {score.policy.name}")
-    lines.append("the Pareto front of score against time:")
-    lines += [f"  {score.hours:5.2f} h  {score.score:6.2f}  {score.policy.name}" for score in report.front]
-    return [*lines, "the policy chosen on the other half of the problems:", "", *report.best.policy.toml().splitlines()]
+        lines.append(f"# {mark} {score.score:6.2f} +- {score.interval:.2f}  {score.hours:5.2f} h  {score.policy.name}")
+    lines.append("# the Pareto front of score against time:")
+    lines += [f"#   {score.hours:5.2f} h  {score.score:6.2f}  {score.policy.name}" for score in report.front]
+    return [
+        *lines,
+        "# the policy chosen on the other half of the problems:",
+        "",
+        *report.best.policy.toml().splitlines(),
+    ]
 
 
 def split(traces: Sequence[Trace], seed: int) -> tuple[list[Trace], list[Trace]]:

@@ -6,10 +6,10 @@ import pytest
 
 from solver.config import ConsensusConfig
 from solver.errors import UsageError
-from solver.replay import replay, report, shuffled
+from solver.replay import replay, report, resolve_policy, shuffled
 from solver.run import RunResult
-from solver.traces import read_traces
-from tests.conftest import run_solver
+from solver.traces import cut_attempts, read_traces
+from tests.conftest import journal_lines, run_solver
 
 HEAD = "set,model,run,problem_id,sample,order,answer,gold,correct,tokens,status\n"
 ROWS = [
@@ -84,10 +84,34 @@ def test_a_journal_is_replayed_under_another_rule(solve: Solve, tmp_path: Path) 
 def test_the_command_prints_sets_problems_or_a_clock(tmp_path: Path) -> None:
     path = traces_file(tmp_path / "t.csv")
     by_set = run_solver("replay", path, "--set", "consensus.rule=all", "--set", "consensus.uncatchable=false")
-    assert "s:  50.00 %" in by_set.stdout
+    assert by_set.stdout.startswith("s:  50.00 %")
+    assert "rule all; at most 4 attempts" in by_set.stderr
     assert "3.00 attempts" in by_set.stdout
     assert "p1  7  all 4  right" in run_solver("replay", path, "--set", "consensus.rule=all", "--each").stdout
     assert "of 2 right" in run_solver("replay", path, "--time-limit", "1m", "--slots", "2", "--shuffle", "1").stdout
     wrong = run_solver("replay", path, "--set", "consensus.rule=best")
     assert wrong.returncode == 2
     assert "consensus.rule" in wrong.stderr
+
+
+def test_a_run_replayed_under_its_own_rule_gives_its_own_answers(solve: Solve, tmp_path: Path) -> None:
+    texts = [f"\\boxed{{{40 + number % 3}}}" for number in range(8)]
+    settings = ("consensus.rule='quorum'", "consensus.quorum=2")
+    result = solve([(name, f"What is {name}?", 42) for name in "abcdef"], [{"texts": texts}], *settings)
+    path = tmp_path / "submission.journal.jsonl"
+    rules = ConsensusConfig(rule="quorum", quorum=2)
+    assert [replay(trace, rules).label for trace in read_traces(path)] == [str(p.answer) for p in result.predictions]
+    cut = [line for line in journal_lines(path, "attempt") if line["stop_reason"] == "cancelled"]
+    assert cut_attempts(path) == len(cut)
+
+
+def test_the_number_of_attempts_comes_from_the_option_the_settings_or_the_file(tmp_path: Path) -> None:
+    traces = read_traces(traces_file(tmp_path / "t.csv"))
+    most = max(len(trace.samples) for trace in traces)
+    (tmp_path / "p.toml").write_text("[attempts]\nnum_attempts = 2\n", "utf-8")
+    assert resolve_policy(traces, None, None, (), None).attempts.num_attempts == most
+    assert resolve_policy(traces, None, None, (), 3).attempts.num_attempts == 3
+    assert resolve_policy(traces, None, None, ("attempts.num_attempts=1",), None).attempts.num_attempts == 1
+    assert resolve_policy(traces, None, tmp_path / "p.toml", (), None).attempts.num_attempts == 2
+    with pytest.raises(UsageError, match="quorum 9 is above"):
+        resolve_policy(traces, None, None, ("consensus.quorum=9",), 3)
