@@ -123,6 +123,8 @@ class Training:
             adapted = PeftModel.from_pretrained(
                 model, self.config.start, is_trainable=True, autocast_adapter_dtype=False
             )
+            for settings in adapted.peft_config.values():
+                settings.base_model_name_or_path = self.config.base  # saving looks there for the vocabulary's size
             return adapted.to(dtype)
         rank = self.config.rank
         return get_peft_model(

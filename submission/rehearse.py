@@ -298,7 +298,9 @@ class _Play:
             yield classify(session.notebook_error)
         if result and not result["Succeeded"]:
             yield _gateway_finding(result)
-        if session.timed_out:
+        if session.timed_out and run.mode == "rerun" and run.seconds_to_serve is None:
+            yield Finding("late-serve", f"no server within the {self._seconds:g} s of the whole run")
+        elif session.timed_out:
             asked = f"after {len(answers)} of {len(self._problems)} answers"
             yield Finding("notebook-timeout", f"not done within {self._seconds:g} s, {asked}")
         if not (self._folder / "kaggle" / "working" / "submission.parquet").exists() and not session.notebook_error:
