@@ -167,8 +167,8 @@ def _model_folder(model: str | None) -> Path | None:
 
 def _choices(text: str, known: tuple[str, ...], option: str) -> Any:
     chosen = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not chosen or (wrong := [part for part in chosen if part not in known]):
-        raise UsageError(f"{option} {text}: there is {', '.join(known)}") if not chosen or wrong else AssertionError
+    if not chosen or not set(chosen) <= set(known):
+        raise UsageError(f"{option} {text}: there is {', '.join(known)}")
     return chosen
 
 
