@@ -13,7 +13,6 @@ from typing import Any
 import grpc
 
 from submission import wire
-from submission.faults import inject, parse_fault
 from submission.gateway import Gateway, GatewayOptions
 from submission.protocol import PROTOCOLS, RERUN_VARIABLE, Protocol, rehearsal_options
 
@@ -30,6 +29,8 @@ class InferenceServer:
                 raise ValueError(f"a listener must be a plain function with a name, not {listener!r}")
             self._listeners[listener.__name__] = listener
         if fault := rehearsal_options().get("fault"):
+            from submission.faults import inject, parse_fault  # with the solver, which a notebook may not need
+
             name, number = parse_fault(fault)
             inject(lambda served: name if served == number else None)
         self._is_started = False
