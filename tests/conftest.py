@@ -24,16 +24,23 @@ settings.register_profile("solver", deadline=None, derandomize=True)
 settings.load_profile("solver")
 
 PROJECT = Path(__file__).parent.parent
-LONGEST_FIRST = (
-    *("test_engines", "test_real", "test_report_browser", "test_docs", "test_failures", "test_sandbox_hostile"),
-    *("test_merge_real", "test_sandbox", "test_rehearse", "test_cli", "test_bundle"),
+ENGINES = ("test_engines", "test_real")
+"""Files that one worker runs one after the other, for each engine takes gigabytes; and the very first: vLLM forks, and
+a process in which torch has computed must not be forked."""
+LONGEST = (
+    *("test_report_browser", "test_docs", "test_failures", "test_sandbox_hostile", "test_merge_real", "test_sandbox"),
+    *("test_rehearse", "test_cli", "test_bundle"),
 )
-"""Files that take long begin early, so that no worker is left alone with one at the end. test_engines is the very
-first: vLLM forks, and a process in which torch has computed must not be forked."""
+"""Files that come next, so that no worker is left alone with one of them at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.stem) if item.path.stem in LONGEST_FIRST else 99)
+    """With `-n 2 --dist loadgroup` a file is one worker's, because its tests share what is expensive to start."""
+    order = [*ENGINES, *LONGEST]
+    items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("engines" if item.path.stem in ENGINES else item.path.stem))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
