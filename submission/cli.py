@@ -10,7 +10,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from solver.errors import SolverError, UsageError
+from solver.entry import run_commands
+from solver.errors import UsageError
 
 app = typer.Typer(
     name="submission",
@@ -173,21 +174,4 @@ def _choices(text: str, known: tuple[str, ...], option: str) -> Any:
 
 
 def main() -> NoReturn:
-    from typer.exceptions import TyperException
-
-    try:
-        code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except TyperException as error:
-        _fail(error.format_message().replace("\n", " "), 2)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130)
-    except SolverError as error:
-        _fail(str(error), error.exit_code)
-    except ImportError as error:
-        _fail(f"{error.name} is not installed: pip install -c constraints.txt '.[kaggle]'", 1)
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(exit_code)
+    run_commands(app, interrupted="interrupted", extra="kaggle")
