@@ -20,8 +20,9 @@ def run_commands(app: typer.Typer, *, interrupted: str, extra: str | None = None
     `interrupted` is what Ctrl-C before anything was done is told as; `extra` names the optional dependencies in
     pyproject.toml that the commands need: where one is not installed, the line says how to install it.
     """
+    is_bare = not sys.argv[1:] and app.info.no_args_is_help
     try:
-        code = app(standalone_mode=False)
+        code = app(["--help"] if is_bare else None, standalone_mode=False)
     except TyperException as error:
         _fail(error.format_message().replace("\n", " "), 2)
     except (typer.Abort, KeyboardInterrupt):
@@ -34,7 +35,7 @@ def run_commands(app: typer.Typer, *, interrupted: str, extra: str | None = None
         _fail(f"{error.name} is not installed: pip install -c constraints.txt '.[{extra}]'", 1)
     if code == _INTERRUPTED:  # typer takes a KeyboardInterrupt for itself, without a word
         _fail(interrupted, _INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(2 if is_bare else code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

@@ -10,11 +10,11 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from submission.bundle import PLACEHOLDER_OWNER, wheels_dataset
 from submission.check import check_bundle
 from submission.config import SubmissionConfig, read_config
 from submission.errors import BundleError
 from submission.findings import first_failure
+from submission.names import PLACEHOLDER_OWNER, wheels_dataset
 
 _READY_SECONDS = 1800.0
 Tell = Callable[[str], None]

@@ -68,5 +68,15 @@ def test_every_command_line_tells_an_unknown_option_in_one_line(
     assert said.count("\n") == 1
 
 
+def test_without_a_command_the_help_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(SystemExit) as left:
+        submission.cli.main()
+    assert left.value.code == 2
+    assert "\n  rehearse  Run a bundle as Kaggle would" in capsys.readouterr().out
+
+
 def test_a_solver_error_says_its_own_exit_code() -> None:
     assert (SolverError("").exit_code, UsageError("").exit_code) == (1, 2)
