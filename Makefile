@@ -36,13 +36,16 @@ test: $(READY)
 hostile: $(READY)
 	$(BIN)/python -m pytest -m slow tests/test_sandbox_hostile.py
 
-# A Kaggle bundle with the embedded model and CPU wheels: built, checked, and rehearsed offline in both modes and all three
-# mount layouts, its answers scored. Everything stays in build/rehearsal.
+# A Kaggle bundle with the embedded model and CPU wheels: built, checked, and rehearsed offline: with the model in one mount
+# layout, commit run and two scored runs, its answers scored; in the other two layouts with texts in the model's place.
+# Everything stays in build/rehearsal. Wheels and the image's environment are fetched once, into the user's cache.
+REHEARSE = $(BIN)/python -m submission rehearse build/rehearsal/bundle examples/problems.csv --limit 3
 rehearsal: $(READY)
 	rm -rf build/rehearsal
 	$(BIN)/python -m submission bundle --preset miniature --model embedded -o build/rehearsal/bundle
 	$(BIN)/python -m submission check build/rehearsal/bundle
-	$(BIN)/python -m submission rehearse build/rehearsal/bundle examples/problems.csv --limit 3 --time-limit 6m --report build/rehearsal/report.json
+	$(REHEARSE) --layouts new --time-limit 6m --report build/rehearsal/model.json
+	$(REHEARSE) --layouts old,m --time-limit 6m --without-model --report build/rehearsal/layouts.json
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from solver.errors import SolverError
+from solver.entry import run_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -272,19 +272,4 @@ def _show(checks: "Iterable[Check]") -> None:
 
 
 def main() -> NoReturn:
-    from typer.exceptions import TyperException
-
-    try:
-        code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except TyperException as error:
-        _fail(error.format_message().replace("\n", " "), 2)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted: nothing half done is left", 130)
-    except SolverError as error:
-        _fail(str(error), error.exit_code)
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(exit_code)
+    run_commands(app, interrupted="interrupted: nothing half done is left")

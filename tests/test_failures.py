@@ -18,7 +18,8 @@ from submission.check import check_bundle, check_code, check_datasets, check_met
 from submission.config import load_preset
 from submission.findings import Finding
 from submission.isolation import namespaces
-from submission.rehearse import RehearsalOptions, Report, rehearse
+from submission.rehearse import RehearsalOptions, rehearse
+from submission.verdict import Report
 from submission.wheels import Wheel, find_image, judge_wheels
 from tests.wheel_files import write_wheel
 
@@ -282,7 +283,7 @@ def test_20_a_folder_that_the_upload_leaves_out(bundle: Path) -> None:
 
 
 def test_a_sound_bundle_has_no_findings_but_the_missing_wheels(bundle: Path) -> None:
-    assert [finding.code for finding in check_bundle(bundle)] == ["wheels"]
+    assert [finding.code for finding in check_bundle(bundle)] == ["owner", "wheels"]
 
 
 def test_the_table_names_each_failure_with_its_finding_and_its_test() -> None:

@@ -4,20 +4,24 @@ clean environment."""
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from solver.errors import UsageError
-from submission.bundle import BundleOptions, make_bundle
+from submission.bundle import BundleOptions, make_bundle, pack
 from submission.config import load_preset
 from submission.environment import find_python
 from submission.errors import RehearsalError
 from submission.faults import parse_fault
 from submission.isolation import namespaces
-from submission.rehearse import RehearsalOptions, Report, classify, rehearse
+from submission.rehearse import RehearsalOptions, rehearse
+from submission.verdict import Report, classify
 from submission.wheels import find_image
+from tests.wheel_files import write_wheel
 
 PROBLEMS = "id,problem,answer\na1,What is 6 times 7?,42\nb2,Add 40 and 2.,42\nc3,Halve 84.,42\n"
 
@@ -94,10 +98,51 @@ def test_a_fault_is_named_with_its_problem() -> None:
         parse_fault("hang@x")
 
 
-def test_a_bundle_for_a_python_that_is_not_here_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpus_bundle_is_rehearsed_anywhere_without_its_model(tmp_path: Path) -> None:
+    settings = {"kaggle.owner": "someone", "kaggle.model_source": "openai/gpt-oss-120b/transformers/default/1"}
+    bundle = make_bundle(load_preset("aimo-3-h100", settings), BundleOptions(tmp_path / "bundle", wheels=False))
+    problems = tmp_path / "problems.csv"
+    problems.write_text(PROBLEMS, "utf-8")
+    options = RehearsalOptions(layouts=("m",), runner="script", clean=False, time_limit_seconds=90.0)
+    with pytest.raises(RehearsalError, match=r"lies on Kaggle alone: .* or rehearse all but the model with --without"):
+        rehearse(bundle, problems, options)
+    report = rehearse(bundle, problems, replace(options, without_model=True, fault="engine-crash@1"))
+    assert [(run.mode, len(run.answers), run.fallbacks) for run in report.runs] == [("commit", 3, 0), ("rerun", 3, 0)]
+    assert {finding.code for finding in report.all_findings} == {"health"}  # started again, and says so
+    assert report.ok
+    assert report.expected_score is None
+    assert report.stage.endswith("texts in place of the model")
+
+
+def test_a_rehearsal_in_this_environment_installs_nothing_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bundle = make_bundle(load_preset("scripted"), BundleOptions(Path("bundle"), wheels=False))
+    requirements = bundle / "wheels" / "requirements.txt"
+    requirements.write_text("surely-not-installed==1.0\n", "utf-8")
+    pack([write_wheel(tmp_path, "surely_not_installed"), requirements], bundle / "wheels" / "wheels.tarball")
+    (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
+    options = RehearsalOptions(("commit",), ("new",), runner="script", clean=False, time_limit_seconds=90.0)
+    assert rehearse(bundle, Path("problems.csv"), options).all_findings == []
+    assert find_spec("surely_not_installed") is None
+
+
+def test_what_would_fail_after_minutes_is_told_at_once(play: Any, tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match="holds no wheels: rehearse it in this environment, with --here"):
+        play("commit", clean=True)
+    with pytest.raises(UsageError, match=r"--kaggle-files .*: there is no .*aimo_3_inference_server.py"):
+        play("commit", kaggle_files=tmp_path)
+    (tmp_path / "kept" / "commit-new-1").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"--keep .*kept is not empty"):
+        play("commit", keep=tmp_path / "kept")
+
+
+def test_a_bundle_for_a_python_that_is_not_here_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
     other = next(name for name in ("py312", "py313") if find_image(name).version != sys.version_info[:2])
-    with pytest.raises(RehearsalError, match="which this machine lacks: install it, or bundle with --image host"):
+    with pytest.raises(RehearsalError, match="which this machine lacks: `uv python install 3"):
         find_python(find_image(other))
 
 
