@@ -28,14 +28,6 @@ class InferenceServer:
             if not isinstance(listener, FunctionType) or listener.__name__ == "<lambda>":
                 raise ValueError(f"a listener must be a plain function with a name, not {listener!r}")
             self._listeners[listener.__name__] = listener
-<<<<<<< HEAD
-        if fault := rehearsal_options().get("fault"):
-            from submission.faults import inject, parse_fault  # with the solver, which a notebook may not need
-
-            name, number = parse_fault(fault)
-            inject(lambda served: name if served == number else None)
-=======
->>>>>>> w-kaggle7
         self._is_started = False
         # One worker: one question at a time, and never in the main thread.
         self._server = grpc.server(ThreadPoolExecutor(max_workers=1), options=wire.CHANNEL_OPTIONS)
