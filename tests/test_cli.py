@@ -239,7 +239,7 @@ def test_the_live_view_shows_problems_attempts_votes_speed_and_time(files: Path)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 0
     shown = "\n".join(sorted(seen))
-    assert re.search(r"3/6 problems +\| +3 right +\| +\d attempts running, \d finished +\| +\d+ tokens/s", shown)
+    assert re.search(r"3/6 problems +\| +3 right +\| +\d+ attempts running, \d+ ended +\| +\d+ tokens/s", shown)
     assert re.search(r"0:\d\d used, 0:\d\d left", shown)
     assert re.search(r"4 of 6 +p3 +0 done, 8 running +\d+ tokens +0:\d\d left", shown)
     assert re.search(r" 7 thinking +\d+ tok +0 code +\d+\.\d s", shown)
