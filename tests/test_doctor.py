@@ -56,6 +56,28 @@ def test_json_tells_the_same_and_whether_all_is_well() -> None:
     assert told["checks"][1] == {"name": "c", "state": "problem", "detail": "d", "remedy": "e"}
 
 
+def test_the_last_line_tells_whether_a_run_would_start() -> None:
+    warning, problem = Line("a", "warning", "b"), Line("c", "problem", "d")
+    assert doctor.verdict([]) == "A run would start here."
+    assert doctor.verdict([warning]) == "A run would start here, with 1 warning."
+    assert doctor.verdict([warning, warning, problem]) == "A run would not start here: 1 problem, 2 warnings."
+
+
+def test_the_embedded_model_that_is_looked_at_is_the_one_that_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make_model(tmp_path / "miniature")
+    make_model(tmp_path / "base")
+    monkeypatch.setattr(doctor, "miniature_folder", lambda: tmp_path / "miniature")
+    monkeypatch.setattr(doctor, "embedded_folder", lambda: tmp_path / "base")
+    monkeypatch.setattr(doctor, "describe_model", lambda *_: ["chat template: as ours"])
+    monkeypatch.setattr(doctor, "_memory", lambda *_: iter(()))
+    for embedded in ("miniature", "base"):
+        found = lines("engine.name='transformers'", f"engine.embedded='{embedded}'")
+        assert f"/{embedded}: 1 file" in found["model"][0].detail
+        assert str(found["chat"][0]) == "ok       chat: template: as ours"
+
+
 def test_a_missing_model_is_a_problem_and_the_command_ends_with_one(tmp_path: Path) -> None:
     done = run_solver("doctor", "--json", "--model", tmp_path / "none")
     assert done.returncode == 1
@@ -149,3 +171,4 @@ def test_the_embedded_model_is_well_by_the_command() -> None:
     assert done.returncode == 0, done.stdout
     assert "ok       model: " in done.stdout
     assert "sandbox: seccomp: " in done.stdout
+    assert "differs" not in done.stdout
