@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -145,9 +146,12 @@ def test_a_call_without_answer_ends_at_the_rehearsals_limit(problems: Path) -> N
     over.set()
 
 
-def test_a_server_that_never_starts_is_told(problems: Path) -> None:
-    with pytest.raises(GatewayError, match="SERVER_NEVER_STARTED"):
-        Gateway(PROTOCOLS["aimo-3"], problems, GatewayOptions(startup_seconds=0.2)).run()
+def test_a_server_that_never_starts_is_told(problems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen: nobody else can have this port
+        monkeypatch.setattr(wire, "PORTS", (taken.getsockname()[1],))
+        with pytest.raises(GatewayError, match="SERVER_NEVER_STARTED"):
+            Gateway(PROTOCOLS["aimo-3"], problems, GatewayOptions(startup_seconds=0.2)).run()
 
 
 def test_a_function_of_another_name_is_a_missing_endpoint(problems: Path) -> None:
@@ -186,7 +190,8 @@ def test_a_server_serves_once_and_a_second_one_takes_another_port(problems: Path
     first.run_local_gateway((problems,))
     with pytest.raises(ValueError, match="the server has already started"):
         first.run_local_gateway((problems,))
-    second._server.stop(0)
+    second._start()  # only then does stopping it free its port, which another run's tests may look at
+    second._server.stop(0).wait()
 
 
 def test_every_answer_is_logged_as_it_comes(problems: Path) -> None:
