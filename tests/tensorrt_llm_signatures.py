@@ -13,6 +13,7 @@ import html
 import json
 import re
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,14 @@ def read(folder: Path) -> dict[str, Any]:
     """What `folder`, the pages of one version, says: version, source, classes, results, commands."""
     index, listing, build = ((folder / name).read_text("utf-8") for name in _FILES)
     members = _members(index)
-    classes = {place: {"parameters": _fields(members[_API + name])} for place, name in CLASSES.items()}
+    classes: dict[str, dict[str, Any]] = {
+        place: {"parameters": _fields(members[_API + name])} for place, name in CLASSES.items()
+    }
     llm = members[_API + "LLM"]["method"]
     for place in ("tensorrt_llm.LLM", "tensorrt_llm._tensorrt_engine.LLM"):
         assert {"generate_async", "shutdown"} <= set(llm)
         classes[place]["methods"] = {"generate_async": _parameters(listing, "generate_async"), "shutdown": []}
+    options = " ".join(re.findall(r"<kbd>(.*?)</kbd>", build))
     commit = re.search(r"TensorRT-LLM/tree/(\w+)", build)
     return {
         "version": folder.name,
@@ -57,10 +61,8 @@ def read(folder: Path) -> dict[str, Any]:
             "read_from": [f"gh-pages: {folder.name}/{name}" for name in _FILES],
         },
         "classes": classes,
-        "results": {name: sorted(sum(members[_API + name].values(), [])) for name in _RESULTS},
-        "commands": {
-            "trtllm-build": sorted(set(re.findall(r"--\w+", " ".join(re.findall(r"<kbd>(.*?)</kbd>", build)))))
-        },
+        "results": {name: sorted(chain(*members[_API + name].values())) for name in _RESULTS},
+        "commands": {"trtllm-build": sorted(set(re.findall(r"--\w+", options)))},
     }
 
 
