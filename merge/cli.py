@@ -119,6 +119,33 @@ def sweep(
 
 
 @app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
+    problems: Annotated[
+        list[Path], typer.Argument(help="CSV or Parquet with id, problem and answer; several in turn.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of journals; a second run goes on there.")
+    ] = Path("evaluation"),
+    attempts: Annotated[int, typer.Option(help="k of maj@k and pass@k.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of every run.")] = 0,
+    preset: Annotated[str | None, typer.Option(help="The solver's preset.")] = None,
+    engine: Annotated[str | None, typer.Option(help="The solver's engine.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings.")
+    ] = None,
+) -> None:
+    """Measure one checkpoint on files of problems: every attempt runs to its end; a table with intervals.
+
+    Example: python -m merge evaluate CHECKPOINT heldout.csv --attempts 16 -o evaluation
+    """
+    from merge.evaluate import EvaluateOptions, evaluate_files
+
+    options = EvaluateOptions(attempts, seed, preset, engine, tuple(settings or ()))
+    print(evaluate_files(model, problems, output, options), end="")
+
+
+@app.command()
 def quantize(
     source: Annotated[Path, typer.Argument(help="A checkpoint in bfloat16, float16 or float32.")],
     output: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],

@@ -227,6 +227,9 @@ def show(
         bool, typer.Option("--undecided", help="Only problems that no stopping rule decided.")
     ] = False,
     search: Annotated[str | None, typer.Option(help="List the attempts whose text holds this.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Problems with their right answers, where the journal does not tell them.")
+    ] = None,
 ) -> None:
     """Read a journal in the terminal: its problems, a problem's attempts, or one transcript.
 
@@ -235,7 +238,7 @@ def show(
     """
     from solver.show import ShowOptions, show
 
-    for note in show(ShowOptions(journal, problem, attempt, wrong, undecided, search)):
+    for note in show(ShowOptions(journal, problem, attempt, wrong, undecided, search, reference)):
         print(f"warning: {note}", file=sys.stderr)
 
 
@@ -284,8 +287,7 @@ def doctor(
         lines.append(line)
         if not as_json:
             print(line, flush=True)
-    if as_json:
-        print(doctor.as_json(lines))
+    print(doctor.as_json(lines) if as_json else doctor.verdict(lines))
     _leave(1 if any(line.state == "problem" for line in lines) else 0)
 
 
@@ -312,7 +314,7 @@ def replay(
     """
     from solver.config import parse_duration
     from solver.replay import clock_lines, each_lines, policy_line, report_lines, resolve_policy
-    from solver.traces import cut_attempts, read_traces
+    from solver.traces import read_traces, trace_notes
 
     if each and time_limit is not None:
         raise UsageError("--each and --time-limit: give one of them")
@@ -320,11 +322,8 @@ def replay(
     policy = resolve_policy(recorded, preset, config, settings or (), attempts)
     number = policy.attempts.num_attempts
     print(policy_line(policy), file=sys.stderr)
-    if cut := cut_attempts(traces):
-        print(
-            f"{cut} attempts were cut when their problem was decided: what they would have said is not known",
-            file=sys.stderr,
-        )
+    for note in trace_notes(traces):
+        print(f"note: {note}", file=sys.stderr)
     if time_limit is not None:
         try:
             seconds = parse_duration(time_limit)
@@ -339,7 +338,7 @@ def replay(
 
 @app.command()
 def tune(
-    traces: Annotated[Path, typer.Argument(help="A CSV of recorded attempts, a folder of them, or a journal.")],
+    traces: Annotated[Path, typer.Argument(help="A journal, a CSV of recorded attempts, or a folder of them.")],
     mix: Annotated[str, typer.Option(help="Difficulty of the contests: easy, middling or hard.")] = "middling",
     problems: Annotated[int, typer.Option(help="Problems of a contest.")] = 50,
     time_limit: Annotated[str, typer.Option(help="Of a contest.")] = "5h",
@@ -356,13 +355,20 @@ def tune(
     Example: python -m solver tune traces/ --mix hard --plot front.svg
     """
     from solver.config import parse_duration
-    from solver.traces import read_traces
-    from solver.tune import Setting, check_mix, front_svg, learned_from, split, tune, tune_lines
+    from solver.problem import check_writable
+    from solver.traces import read_traces, trace_notes
+    from solver.tune import Setting, check_mix, front_svg, learn_lines, learned_from, split, tune, tune_lines
 
     check_mix(mix)
+    for path in (plot, output):
+        if path is not None:
+            check_writable(path)  # before minutes of contests
     recorded = read_traces(traces)
+    for note in trace_notes(traces):
+        print(f"note: {note}", file=sys.stderr)
     if learn:
-        print(learned_from([trace for half in split(recorded, 0) for trace in half], mix, seed=0))
+        for line in learn_lines(learned_from([trace for half in split(recorded, 0) for trace in half], mix, seed=0)):
+            print(line)
         return
     try:
         seconds = parse_duration(time_limit)

@@ -29,7 +29,7 @@ from solver.config import SolverConfig
 from solver.engine import engine_name, require_engine
 from solver.engine.memory import check_memory
 from solver.errors import SolverError
-from solver.model import check_model, embedded_folder
+from solver.model import check_model, embedded_folder, miniature_folder
 from solver.sandbox import probe_layers
 
 State = Literal["ok", "warning", "problem"]
@@ -81,6 +81,15 @@ def as_json(lines: list[Line]) -> str:
     return json.dumps({"ok": is_well, "version": __version__, "checks": [asdict(line) for line in lines]}, indent=2)
 
 
+def verdict(lines: list[Line]) -> str:
+    """The last line: whether a run would start."""
+    problems = sum(line.state == "problem" for line in lines)
+    warnings = sum(line.state == "warning" for line in lines)
+    if problems:
+        return f"A run would not start here: {_count(problems, 'problem')}, {_count(warnings, 'warning')}."
+    return "A run would start here" + (f", with {_count(warnings, 'warning')}." if warnings else ".")
+
+
 def _caught(name: str, check: Callable[[SolverConfig], Iterator[Line]], config: SolverConfig) -> Iterator[Line]:
     try:
         yield from check(config)
@@ -93,13 +102,17 @@ def _machine(_config: SolverConfig) -> Iterator[Line]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
     detail = (
-        f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+        f"{platform.system()} {platform.machine()}, {_count(cores, 'core')}, {memory:.0f} GiB, "
+        f"Python {platform.python_version()}"
     )
     yield Line("machine", "ok", detail)
     busy = os.getloadavg()[0]
     if busy > cores + 1:
         yield Line(
-            "machine", "warning", f"load average {busy:.1f} on {cores} cores", "end what else runs: it costs speed"
+            "machine",
+            "warning",
+            f"load average {busy:.1f} on {_count(cores, 'core')}",
+            "end what else runs: it costs speed",
         )
 
 
@@ -162,16 +175,16 @@ def _model(config: SolverConfig) -> Iterator[Line]:
         return
     folder = config.engine.model
     if folder is None:
-        folder = embedded_folder()
+        folder = embedded_folder() if config.engine.embedded == "base" else miniature_folder()
         if not (folder / "config.json").is_file():
-            yield Line("model", "ok", "the embedded model, which the first run converts (about a minute)")
+            yield Line("model", "ok", "the embedded model, which the first run builds (about two minutes)")
             return
     check_model(folder)
     yield _weights(folder)
     for line in describe_model(folder, config.chat):
         is_off = "differs" in line or "not compared" in line
         remedy = "look at the prompts, or name another family with chat.family" if "differs" in line else ""
-        yield Line("chat", "warning" if is_off else "ok", line, remedy)
+        yield Line("chat", "warning" if is_off else "ok", line.removeprefix("chat "), remedy)
     yield from _context(folder, config)
     yield from _memory(folder, config)
 
@@ -186,7 +199,7 @@ def _weights(folder: Path) -> Line:
     if not sizes or absent:
         what = f"{absent[0]} is missing or only a pointer" if absent else "no safetensors"
         return Line("model", "problem", f"{folder}: {what}", "copy the folder again, with its weights")
-    return Line("model", "ok", f"{folder}: {len(sizes)} files, {sum(sizes.values()) / 1e9:.2f} GB of weights")
+    return Line("model", "ok", f"{folder}: {_count(len(sizes), 'file')}, {sum(sizes.values()) / 1e9:.2f} GB of weights")
 
 
 def _context(folder: Path, config: SolverConfig) -> Iterator[Line]:
@@ -215,13 +228,17 @@ def _memory(folder: Path, config: SolverConfig) -> Iterator[Line]:
 
 
 def _disk(_config: SolverConfig) -> Iterator[Line]:
-    places = {"here": Path.cwd(), "cache": embedded_folder().parent, "temporary files": Path(tempfile.gettempdir())}
+    places = {
+        "here": Path.cwd(),
+        "for models": embedded_folder().parent,
+        "for temporary files": Path(tempfile.gettempdir()),
+    }
     for name, path in places.items():
         while not path.exists():
             path = path.parent
         free = shutil.disk_usage(path).free / 2**30
         is_low = free < _LEAST_FREE_GIB
-        detail = f"{free:.1f} GiB free for {name} ({path})"
+        detail = f"{free:.1f} GiB free {name} ({path})"
         yield Line(
             "disk",
             "warning" if is_low else "ok",
@@ -283,6 +300,10 @@ def _canary(config: SolverConfig) -> Iterator[Line]:
         said = result.predictions[0]
         remedy = "a model of this size may; a strong one is loaded or prompted wrongly"
         yield Line("canary", "warning", f"{detail}; it answered {said.answer} ({said.decided_by}) to 6 times 7", remedy)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _version(package: str) -> str | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LEAST_SECONDS = 0.25  # between two drawings
 _PAUSE_FOR_WORK = 120  # times what a drawing took of the processor
-_COLUMN = 58  # characters of one column of attempts
+_COLUMN = 60  # characters of one column of attempts
 _BAR = 30
 _STYLES = {"thinking": "cyan", "running code": "magenta", "done": "green", "cut": "dim", "no answer": "yellow"}
 
@@ -50,7 +50,8 @@ def draw(status: RunStatus, speed: float, width: int, height: int) -> "Renderabl
         left = clock(status.deadline.remaining())
         return Text(f"{status.stage}  ({clock(status.seconds)} used, {left} left)", "dim")
     done = Table.grid()  # a bar by itself ends no line
-    done.add_row(ProgressBar(total=status.num_problems, completed=len(status.predictions), width=min(60, width)))
+    bar = ProgressBar(total=status.num_problems, completed=len(status.predictions), width=min(60, max(10, width - 46)))
+    done.add_row(bar, Text(f"  {_shares(status)}", "dim", no_wrap=True, overflow="ellipsis"))
     parts: list[RenderableType] = [Text(headline(status, speed), "bold", no_wrap=True, overflow="ellipsis")]
     parts += [Text(_machinery(status), "dim", no_wrap=True, overflow="ellipsis"), done]
     problems = list(status.in_flight.values())
@@ -59,6 +60,15 @@ def draw(status: RunStatus, speed: float, width: int, height: int) -> "Renderabl
     for problem in problems[1:]:
         parts += [_title(problem, status.num_problems), *_votes(problem, 1)]
     return Group(*parts)
+
+
+def _shares(status: RunStatus) -> str:
+    """Of problems and of time: whether the run is ahead of its clock."""
+    problems = f"{len(status.predictions) / max(1, status.num_problems):.0%} of the problems"
+    left = status.deadline.remaining()
+    if left == float("inf"):
+        return problems
+    return f"{problems} in {status.seconds / max(1e-9, status.seconds + left):.0%} of the time"
 
 
 def _machinery(status: RunStatus) -> str:
@@ -120,7 +130,7 @@ def _attempt(index: int, attempt: AttemptStatus) -> "Text":
     return Text.assemble(
         (f"{index:>3} ", "dim"),
         (f"{state:<12} ", _STYLES[state]),
-        f"{attempt.num_tokens:>6} tok  {code:<10}{attempt.seconds:>6.1f} s  ",
+        f"{attempt.num_tokens:>6} tok  {code:<12}{attempt.seconds:>6.1f} s  ",
         (answer[:16], "bold"),
         no_wrap=True,
         overflow="ellipsis",

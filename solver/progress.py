@@ -94,8 +94,8 @@ async def _follow_plainly(status: RunStatus, stream: TextIO) -> None:
         while True:
             speed = rate.of(status)
             new = lines.new()
-            if not new and status.in_flight and monotonic() - last > _HEARTBEAT_SECONDS:
-                new = [f"[{clock(status.seconds)}] {headline(status, speed)}"]
+            if not new and monotonic() - last > _HEARTBEAT_SECONDS:
+                new = [f"[{clock(status.seconds)}] {headline(status, speed) if status.in_flight else waiting(status)}"]
             if new:
                 last = monotonic()
                 print(*new, sep="\n", file=stream, flush=True)
@@ -122,13 +122,18 @@ async def _follow_in_notebook(status: RunStatus, stream: TextIO) -> None:
             print(f"\r{line.ljust(width)}", file=stream, flush=True)
 
 
+def waiting(status: RunStatus) -> str:
+    """What a start that takes minutes is at, and what is left."""
+    left = status.deadline.remaining()
+    return f"still {status.stage}" + ("" if left == float("inf") else f"; {clock(left)} left")
+
+
 def headline(status: RunStatus, speed: float) -> str:
-    attempts = list(status.attempts())
-    running = sum(not attempt.finished for attempt in attempts)
+    running = sum(not attempt.finished for attempt in status.attempts())
     left = status.deadline.remaining()
     parts = [
         f"{len(status.predictions)}/{status.num_problems} problems",
-        f"{running} attempts running, {len(attempts) - running} finished",
+        f"{running} attempts running, {status.num_finished} ended",
         f"{speed:.0f} tokens/s",
         f"{clock(status.seconds)} used, {clock(left)} left",
     ]

@@ -131,9 +131,10 @@ def report_lines(traces: Sequence[Trace], config: ConsensusConfig, num_attempts:
     lines = []
     for line in report(outcomes):
         known = [outcome for outcome in outcomes if outcome.trace.set_name == line.set_name and outcome.trace.judged]
-        accuracy = f"{line.accuracy:6.2f} % +- {line.error:.2f}" if known else "right answers not known"
-        cost = f"{line.samples:.2f} attempts, {line.tokens:,.0f} tokens"
-        lines.append(f"{line.set_name}: {accuracy}, {cost} for each of {line.problem_runs} problem-runs")
+        what = "problems" if line.problems == line.problem_runs else "problem-runs"
+        right = f"{line.num_right:g} of {line.problem_runs} {what} right, {line.accuracy:.2f} % +- {line.error:.2f}"
+        right = right if known else f"{line.problem_runs} {what}, right answers not known"
+        lines.append(f"{line.set_name}: {right}; {line.samples:.2f} attempts and {line.tokens:,.0f} tokens each")
     return lines
 
 

@@ -304,6 +304,7 @@ class _Run:
             "config": self._config.model_dump(mode="json"),
             "problems": str(self._options.problems),
             "num_problems": len(self._problems),
+            "problem_ids": [problem.id for problem in self._problems],
             "resumed": self._options.resume,
             "engine": asdict(self._machinery.info) if self._machinery.info else None,
             "sandbox": self._machinery.sandbox.report.as_record() if self._machinery.sandbox.report else None,

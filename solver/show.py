@@ -5,17 +5,17 @@ Everything that a model wrote goes through `visible`: an escape sequence in it i
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from solver.errors import UsageError, nearest
 from solver.report.losses import find_losses
-from solver.report.read import AttemptRow, ProblemRecord, RunRecord, read_runs
+from solver.report.read import AttemptRow, ProblemRecord, RunRecord, add_references, read_runs
 from solver.report.transcript import Segment, segments
 from solver.report.visible import one_line, visible
-from solver.summary import describe
+from solver.report.words import how_decided, selection_line, votes_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -34,6 +34,8 @@ class ShowOptions:
     undecided: bool = False
     """Only problems that no stopping rule decided."""
     search: str | None = None
+    reference: Path | None = None
+    """Problems with their right answers, where the journal does not tell them."""
 
 
 @dataclass
@@ -63,7 +65,11 @@ def show(options: ShowOptions, console: "Console | None" = None) -> list[str]:
     """
     texts = _Texts(options)
     runs = read_runs(options.journal, texts.take)
+    for run in runs:
+        add_references(run, options.reference)
     notes = [note for run in runs for note in run.notes]
+    if options.wrong and not any(p.is_right is not None for run in runs for p in run.problems.values()):
+        notes.append("the right answers are not known: give a file that has them with --reference")
     console = console or _console()
     if options.search:
         for renderable in _hits(texts, options):
@@ -115,7 +121,8 @@ def _problems(run: RunRecord, options: ShowOptions, *, is_titled: bool) -> "Rend
     from rich.text import Text
 
     causes = {loss.problem_id: loss.cause for loss in find_losses(list(run.problems.values()))}
-    table = Table("", "problem", "answer", "decided", "attempts", "tokens", "seconds", "lost by", box=None)
+    heads = ("", "problem", "answer", "right", "decided", "votes", "attempts", "tokens", "seconds", "lost")
+    table = Table(*heads, box=None)
     table.title = visible(run.name) if is_titled else None
     for problem in run.problems.values():
         if not _is_wanted(problem, options):
@@ -126,7 +133,9 @@ def _problems(run: RunRecord, options: ShowOptions, *, is_titled: bool) -> "Rend
             Text(mark, style),
             Text(one_line(problem.id, 40)),
             Text("—" if prediction is None else str(prediction.answer)),
+            Text("" if problem.reference is None else str(problem.reference)),
             Text("undecided" if prediction is None else one_line(prediction.decided_by, 20)),
+            Text(votes_of(problem)),
             Text(str(len(problem.final_attempts)), justify="right"),
             Text(f"{sum(row.attempt.num_tokens for row in problem.attempts):,}", justify="right"),
             Text("" if prediction is None else f"{prediction.seconds:.1f}", justify="right"),
@@ -150,11 +159,14 @@ def _problem(run: RunRecord, problem: ProblemRecord) -> Iterator["RenderableType
         yield Text(visible(problem.text))
     yield Text(f"\n{_decision(problem)}", "cyan")
     for loss in find_losses([problem]):
-        yield Text(f"lost by {loss.cause}: {visible(loss.detail)}", "red")
+        yield Text(f"lost, {loss.cause}: {visible(loss.detail)}", "red")
+    if (selected := selection_line(problem)) is not None:
+        yield Text(visible(selected))
     for name, value in problem.extra.items():
         if value is not None:
             yield Text(f"{one_line(str(name), 40)}: {one_line(str(value), 200)}", "dim")
-    table = Table("attempt", "answer", "ended", "tokens", "code", "seconds", "mode", "entropy", box=None)
+    tells = _told_apart(problem)
+    table = Table("attempt", "answer", "ended", "tokens", "code", "seconds", *tells, box=None)
     for row in problem.attempts:
         attempt = row.attempt
         failed = sum(execution.status != "ok" for execution in attempt.executions)
@@ -165,19 +177,31 @@ def _problem(run: RunRecord, problem: ProblemRecord) -> Iterator["RenderableType
             Text(f"{attempt.num_tokens:,}", justify="right"),
             Text(f"{len(attempt.executions)}" + (f", {failed} failed" if failed else "")),
             Text(f"{attempt.seconds:.1f}", justify="right"),
-            Text(one_line(attempt.mode, 10)),
-            Text("" if attempt.mean_entropy is None else f"{attempt.mean_entropy:.3f}"),
+            *(Text(tell(row)) for tell in tells.values()),
         )
     yield table
+    if len(problem.attempts) > 1:
+        yield Text("in the order in which they ended", "dim")
+
+
+def _told_apart(problem: ProblemRecord) -> dict[str, Callable[[AttemptRow], str]]:
+    """The columns that not every journal has something to say in."""
+    attempts = [row.attempt for row in problem.attempts]
+    columns: dict[str, Callable[[AttemptRow], str]] = {}
+    if len({attempt.mode for attempt in attempts}) > 1:
+        columns["mode"] = lambda row: one_line(row.attempt.mode, 10)
+    if any(attempt.mean_entropy is not None for attempt in attempts):
+        columns["entropy"] = lambda row: "" if row.attempt.mean_entropy is None else f"{row.attempt.mean_entropy:.3f}"
+    return columns
 
 
 def _decision(problem: ProblemRecord) -> str:
     prediction = problem.prediction
     if prediction is None:
         return "no decision is recorded"
-    can_tell = prediction.candidates or prediction.decided_by == "fallback"
-    line = visible(describe(prediction) if can_tell else f"{prediction.answer}  {prediction.decided_by}")
-    return line + ("" if problem.reference is None else f"  (right answer: {problem.reference})")
+    mark = {True: "right: ", False: "wrong: ", None: ""}[problem.is_right]
+    line = visible(f"{mark}{prediction.answer}, {how_decided(prediction)}, after {prediction.seconds:.1f} s")
+    return line + ("" if problem.reference is None else f"; the right answer is {problem.reference}")
 
 
 def _transcript(problem: ProblemRecord, row: AttemptRow, parts: list[Segment]) -> Iterator["RenderableType"]:
@@ -189,15 +213,19 @@ def _transcript(problem: ProblemRecord, row: AttemptRow, parts: list[Segment]) -
     head = f"{problem.id}, attempt {attempt.index}: {answer}, {attempt.stop_reason}, {attempt.num_tokens} tokens"
     yield Text(one_line(head, 200), "bold")
     ran = iter(attempt.executions)
+    before = ""
     for kind, raw in parts:
-        text = visible(raw)
+        text = visible(raw).strip("\n")
+        if kind not in ("code", "output") and before in ("code", "output"):
+            yield Text("──", "dim")
+        before = kind
         if kind == "code":
-            yield Text("python", "dim")
+            yield Text("── python", "dim")
             yield Syntax(text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
         elif kind == "output":
             result = next(ran, None)
             how = "" if result is None else f": {visible(result.status)}, {result.seconds:.2f} s"
-            yield Text(f"output{how}", "dim")
+            yield Text(f"── output{how}", "dim")
             yield Text(text, "green" if result is None or result.status == "ok" else "red")
         else:
             yield Text(text, {"thinking": "dim", "note": "magenta", "marker": "blue"}.get(kind, ""))
@@ -216,4 +244,4 @@ def _hits(texts: _Texts, options: ShowOptions) -> Iterator["RenderableType"]:
         found = Text(around)
         found.highlight_words([one_line(options.search or "", 200)], "bold reverse", case_sensitive=False)
         yield line.append_text(found)
-    yield Text(f"{len(shown)} attempts", "dim")
+    yield Text("1 attempt" if len(shown) == 1 else f"{len(shown)} attempts", "dim")

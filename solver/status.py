@@ -65,6 +65,7 @@ class RunStatus:
     num_code_calls_done: int = 0
     num_failed_calls_done: int = 0
     num_tokens_done: int = 0
+    num_attempts_done: int = 0
     """Of problems no longer in flight."""
     solving_since: float | None = None
     """When the engine was ready, on the monotonic clock."""
@@ -74,6 +75,11 @@ class RunStatus:
     @property
     def num_tokens(self) -> int:
         return self.num_tokens_done + sum(a.num_tokens for a in self.attempts())
+
+    @property
+    def num_finished(self) -> int:
+        """Attempts that have ended, those that were cut too."""
+        return self.num_attempts_done + sum(attempt.finished for attempt in self.attempts())
 
     @property
     def num_code_calls(self) -> int:
@@ -100,6 +106,7 @@ class RunStatus:
 
     def finish(self, prediction: Prediction) -> None:
         if (problem := self.in_flight.get(prediction.problem_id)) is not None:
+            self.num_attempts_done += len(problem.attempts)
             self.num_tokens_done += sum(a.num_tokens for a in problem.attempts.values())
             self.num_code_calls_done += sum(a.num_code_calls for a in problem.attempts.values())
             self.num_failed_calls_done += sum(a.num_failed_calls for a in problem.attempts.values())

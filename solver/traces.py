@@ -57,18 +57,45 @@ class Trace:
 
 
 def read_traces(path: Path) -> list[Trace]:
-    """The problem-runs of a trace file, of every `*.csv` in a folder, or of a journal (any other file).
+    """The problem-runs of a trace file (`*.csv`), of a journal (any other file), or of every `*.csv` and `*.jsonl` in
+    a folder.
 
     Raises:
-        UsageError: nothing to read, a missing column, a value that is no number; in one line that names it.
+        UsageError: nothing to read, a missing column, a value that is no number, a sample that comes twice; in one
+            line that names it.
         JournalError: a journal that cannot be read.
     """
-    if path.is_dir():
-        files = sorted(path.glob("*.csv"))
-        if not files:
-            raise UsageError(f"no trace files (*.csv) in {path}")
-        return [trace for file in files for trace in read_traces(file)]
-    return _read_csv(path) if path.suffix == ".csv" else _read_journal(path)
+    return [
+        trace for file in _files(path) for trace in (_read_csv(file) if file.suffix == ".csv" else _read_journal(file))
+    ]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix in (".csv", ".jsonl"))
+    if not files:
+        raise UsageError(f"no recorded attempts in {path}: neither a trace file (*.csv) nor a journal (*.jsonl)")
+    return files
+
+
+def trace_notes(path: Path) -> list[str]:
+    """What the recorded attempts cannot tell, a line each."""
+    notes = []
+    for file in _files(path):
+        if file.suffix == ".csv":
+            if "run" not in _columns(file):
+                notes.append(f"{file} has no column run: all rows of a problem count as one run")
+        elif cut := cut_attempts(file):
+            notes.append(
+                f"{file}: {cut} attempts were cut when their problem was decided: what they would have said is lost"
+            )
+    return notes
+
+
+def _columns(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file).fieldnames or [])
 
 
 def _read_csv(path: Path) -> list[Trace]:
@@ -85,6 +112,17 @@ def _read_csv(path: Path) -> list[Trace]:
     if not groups:
         raise UsageError(f"{path} has no rows")
     return [_trace(path, key, rows) for key, rows in groups.items()]
+
+
+def _check_samples(path: Path, key: tuple[str, ...], rows: Sequence[tuple[int, Row]]) -> None:
+    """Runs put together would count as one with twice the attempts."""
+    seen = set()
+    for at, row in rows:
+        sample = row.get("sample") or None
+        if sample is not None and sample in seen:
+            remedy = "tell runs apart in a column run" if not key[1] else f"run {key[1]!r} may hold it once"
+            raise UsageError(f"{path}, line {at}: sample {sample} of problem {key[2]!r} comes again: {remedy}")
+        seen.add(sample)
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:
@@ -111,6 +149,7 @@ def _trace(path: Path, key: tuple[str, ...], rows: list[tuple[int, Row]]) -> Tra
         given = number(numbered[0], numbered[1], "order")
         return math.inf if given is None else given
 
+    _check_samples(path, key, rows)
     rows.sort(key=order)
     labels: dict[str, int] = {}
     right: set[int] = set()

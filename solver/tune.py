@@ -16,7 +16,7 @@ from solver.budget import plan_time
 from solver.config import BudgetConfig, ConsensusConfig
 from solver.errors import UsageError, nearest
 from solver.learn import Weighted, learn_time_model
-from solver.price import TimeModel
+from solver.price import EDGES, STANDINGS, TimeModel
 from solver.simulate import LEVELS, MIXES, Profile, draw_contest, level, play, profile
 from solver.traces import Trace
 
@@ -59,7 +59,9 @@ class Policy:
 
     @property
     def name(self) -> str:
-        return f"{' '.join(str(value) for _, value in self.consensus)}, {self.num_attempts} attempts, {self.budget}"
+        rule = dict(self.consensus).get("rule")
+        told = [str(value) if key in ("rule", rule) else f"{key} {value}" for key, value in self.consensus]
+        return f"{' '.join(told)}, {self.num_attempts} attempts, {self.budget}"
 
     def toml(self) -> str:
         """The settings, to be pasted into a configuration."""
@@ -89,9 +91,14 @@ class TuneReport:
 
 
 def tune(traces: Sequence[Trace], setting: Setting, attempts: Sequence[int] = (4, 8, 16)) -> TuneReport:
-    """Raises UsageError where the traces cannot be timed, or are of too few problems."""
+    """Of `attempts`, no more are tried than were recorded.
+
+    Raises:
+        UsageError: the traces cannot be timed, or are of too few problems.
+    """
     train, test = split(traces, setting.seed)
-    policies = list(_policies(attempts))
+    most = max(len(trace.samples) for trace in [*train, *test])
+    policies = list(_policies(sorted({min(number, most) for number in attempts})))
     chosen = _scores(train, policies, setting)
     ranking = sorted(policies, key=lambda policy: -chosen[policy].score)
     tested = _scores(test, ranking, setting)
@@ -108,20 +115,57 @@ def check_mix(name: str) -> None:
 def tune_lines(report: TuneReport) -> list[str]:
     """The policies that are worth having, the best and its settings, as a person reads them."""
     lines = [
-        "# expected score (95 % interval) and hours used, on problems that nothing was chosen on;",
+        "# expected score (95 % interval) and time used, on problems that nothing was chosen on;",
         "# in the order of the other half, on which the first was chosen;",
         "# differences within the interval are noise",
     ]
-    for score in report.tested[:10]:
-        mark = "*" if score in report.front else " "
-        lines.append(f"# {mark} {score.score:6.2f} +- {score.interval:.2f}  {score.hours:5.2f} h  {score.policy.name}")
-    lines.append("# the Pareto front of score against time:")
-    lines += [f"#   {score.hours:5.2f} h  {score.score:6.2f}  {score.policy.name}" for score in report.front]
+    for alike in _alike(report.tested)[:10]:
+        score = alike[0]
+        mark = "*" if any(it in report.front for it in alike) else " "
+        more = f" (and {len(alike) - 1} more alike)" if len(alike) > 1 else ""
+        told = f"{score.score:6.2f} +- {score.interval:.2f}  {_time(score.hours)}  {score.policy.name}{more}"
+        lines.append(f"# {mark} {told}")
+    if len({score.score for score in report.tested}) == 1:
+        lines.append("# every policy has the same score here: these attempts do not tell which is better")
+    lines.append("# the Pareto front of score against time, marked * above:")
+    lines += [f"#   {_time(score.hours)}  {score.score:6.2f}  {score.policy.name}" for score in report.front]
     return [
         *lines,
         "# the policy chosen on the other half of the problems:",
         "",
         *report.best.policy.toml().splitlines(),
+    ]
+
+
+def _alike(scores: Sequence[Score]) -> list[list[Score]]:
+    """In their order, those with equal score and time together: where no rule fires and no time runs out, many are."""
+    groups: dict[tuple[float, float], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((round(score.score, 4), round(score.hours, 4)), []).append(score)
+    return list(groups.values())
+
+
+def _time(hours: float) -> str:
+    return f"{hours:5.2f} h" if hours >= 0.5 else f"{60 * hours:5.2f} min"
+
+
+def learn_lines(model: TimeModel) -> list[str]:
+    """The time model as a person reads it, and as it stands in `solver.price`."""
+    waiting = ", ".join(f"{gain:.2f} after {edge:g}" for edge, gain in zip(EDGES, model.waiting, strict=True))
+    voting = ", ".join(f"{gain:.2f} {name}" for name, gain in zip(STANDINGS, model.voting, strict=True))
+    rows = [f"        {row}," for row in model.price]
+    return [
+        "# right answers that a unit of time more buys; a unit is what an attempt takes (solver.budget.Pace)",
+        f"#   while no attempt has finished, by the units waited: {waiting}",
+        f"#   by the standing of the vote: {voting}",
+        "# in solver/price.py:",
+        "LEARNED = TimeModel(",
+        f"    waiting={model.waiting},",
+        f"    voting={model.voting},",
+        "    price=(",
+        *rows,
+        "    ),",
+        ")",
     ]
 
 

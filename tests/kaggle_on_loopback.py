@@ -24,7 +24,7 @@ VERSIONS = {"dataset": 1, "variation": 1}
 def answer(method: str) -> dict[str, Any]:
     if method in ("CreateDatasetVersion", "CreateModelInstanceVersion"):
         VERSIONS["dataset" if method == "CreateDatasetVersion" else "variation"] += 1
-    return {
+    answers: dict[str, dict[str, Any]] = {
         "StartBlobUpload": {"token": "token", "createUrl": "http://localhost/upload"},
         "GetDatasetStatus": {"status": "READY"},
         "GetDataset": {"currentVersionNumber": VERSIONS["dataset"]},
@@ -33,7 +33,8 @@ def answer(method: str) -> dict[str, Any]:
         "GetModelInstance": {"id": 1, "slug": "default", "versionNumber": VERSIONS["variation"]},
         "CreateModelInstanceVersion": {"id": 1, "url": "url"},
         "SaveKernel": {"versionNumber": 1, "url": "url"},
-    }.get(method, {})
+    }
+    return answers.get(method, {})
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ from solver import doctor
 from solver.config import load_config
 from solver.doctor import Line, as_json, examine
 from solver.sandbox.layers import SandboxReport
-from tests.conftest import run_solver
+from tests.conftest import run_solver, spawn_solver
 
 WELL = SandboxReport({"seccomp": {"on": True, "detail": "x86_64"}}, None, {}, 0.1)
 
@@ -54,6 +54,28 @@ def test_json_tells_the_same_and_whether_all_is_well() -> None:
     told = json.loads(as_json([Line("a", "ok", "b"), Line("c", "problem", "d", "e")]))
     assert told["ok"] is False
     assert told["checks"][1] == {"name": "c", "state": "problem", "detail": "d", "remedy": "e"}
+
+
+def test_the_last_line_tells_whether_a_run_would_start() -> None:
+    warning, problem = Line("a", "warning", "b"), Line("c", "problem", "d")
+    assert doctor.verdict([]) == "A run would start here."
+    assert doctor.verdict([warning]) == "A run would start here, with 1 warning."
+    assert doctor.verdict([warning, warning, problem]) == "A run would not start here: 1 problem, 2 warnings."
+
+
+def test_the_embedded_model_that_is_looked_at_is_the_one_that_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make_model(tmp_path / "miniature")
+    make_model(tmp_path / "base")
+    monkeypatch.setattr(doctor, "miniature_folder", lambda: tmp_path / "miniature")
+    monkeypatch.setattr(doctor, "embedded_folder", lambda: tmp_path / "base")
+    monkeypatch.setattr(doctor, "describe_model", lambda *_: ["chat template: as ours"])
+    monkeypatch.setattr(doctor, "_memory", lambda *_: iter(()))
+    for embedded in ("miniature", "base"):
+        found = lines("engine.name='transformers'", f"engine.embedded='{embedded}'")
+        assert f"/{embedded}: 1 file" in found["model"][0].detail
+        assert str(found["chat"][0]) == "ok       chat: template: as ours"
 
 
 def test_a_missing_model_is_a_problem_and_the_command_ends_with_one(tmp_path: Path) -> None:
@@ -145,7 +167,8 @@ def test_deep_leaves_the_canary_out_where_it_could_not_start() -> None:
 
 @pytest.mark.real
 def test_the_embedded_model_is_well_by_the_command() -> None:
-    done = run_solver("doctor")
+    done = spawn_solver("doctor")
     assert done.returncode == 0, done.stdout
     assert "ok       model: " in done.stdout
     assert "sandbox: seccomp: " in done.stdout
+    assert "differs" not in done.stdout

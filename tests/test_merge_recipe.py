@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 import merge
 from merge.errors import RecipeError
 from merge.recipe import Recipe, load_recipe, parse_recipe
+from solver.chat.families import find_family
+from solver.chat.template import render
 
 RECIPES = sorted((Path(merge.__file__).parent / "recipes").glob("*.yml"))
 LINEAR = (
@@ -88,3 +90,10 @@ def test_tokenizer_source_is_the_old_name_of_tokenizer() -> None:
     recipe = parse_recipe(LINEAR + "tokenizer_source: union")
     assert recipe.tokenizer is not None
     assert recipe.tokenizer.source == "union"
+
+
+def test_the_miniature_s_chat_template_writes_what_its_family_writes() -> None:
+    recipe = load_recipe(Path(merge.__file__).parent / "recipes" / "miniature.yml")
+    turns = find_family("miniature").turns
+    written = render(recipe.chat_template or "", [{"role": "user", "content": "What is 6*7?"}])
+    assert written == turns.user.format(text="What is 6*7?") + turns.assistant

@@ -17,6 +17,7 @@ from submission.config import load_preset
 from submission.environment import find_python
 from submission.errors import RehearsalError
 from submission.faults import parse_fault
+from submission.isolation import namespaces
 from submission.rehearse import RehearsalOptions, rehearse
 from submission.verdict import Report, classify
 from submission.wheels import find_image
@@ -26,14 +27,19 @@ PROBLEMS = "id,problem,answer\na1,What is 6 times 7?,42\nb2,Add 40 and 2.,42\nc3
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Any:
-    bundle = make_bundle(load_preset("scripted"), BundleOptions(tmp_path / "bundle", wheels=False))
+def play(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """A problem has five seconds at the most, the run minutes."""
+    config = load_preset("scripted")
+    config.solver["budget"] |= {"base_seconds": 5, "cap_seconds": 5}
+    bundle = make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
+    if namespaces() is None:
+        request.getfixturevalue("kaggle_ports")
     problems = tmp_path / "problems.csv"
     problems.write_text(PROBLEMS, "utf-8")
 
     def play(mode: Any, **options: Any) -> Report:
         values: dict[str, Any] = {"layouts": ("new",), "runner": "script", "clean": False, "scored_runs": 1}
-        values |= {"time_limit_seconds": 90.0} | options
+        values |= {"time_limit_seconds": 300.0} | options
         return rehearse(bundle, problems, RehearsalOptions(modes=(mode,), **values))
 
     return play
@@ -55,6 +61,7 @@ def test_the_notebook_passes_a_commit_run_in_a_real_kernel(play: Any) -> None:
     assert set(report.runs[0].answers) == {"000aaa", "111bbb", "222ccc"}
 
 
+@pytest.mark.usefixtures("kaggle_ports")
 def test_without_namespaces_the_tree_is_write_protected_and_names_do_not_resolve(play: Any) -> None:
     report = play("commit", use_namespaces=False)
     assert report.stage.startswith("no namespaces here")
@@ -62,7 +69,7 @@ def test_without_namespaces_the_tree_is_write_protected_and_names_do_not_resolve
 
 
 def test_a_problem_that_hangs_in_a_commit_run_is_answered_in_time_and_told(play: Any) -> None:
-    report = play("commit", fault="hang@1", time_limit_seconds=30.0)
+    report = play("commit", fault="hang@1")
     assert len(report.runs[0].answers) == 3
     assert "fallbacks" in {finding.code for finding in report.all_findings}
     assert report.runs[0].health["fallbacks"] == 1

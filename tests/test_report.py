@@ -180,6 +180,52 @@ def test_every_loss_has_the_first_cause_that_applies(tmp_path: Path) -> None:
     assert cause(tmp_path, prediction(0, decided_by="fallback", fallback_reason="no time")) == "time"
 
 
+def test_an_attempt_that_was_cut_with_the_right_number_is_lost_by_what_cut_it(tmp_path: Path) -> None:
+    for stop, lost in (("cancelled", "stopped early"), ("deadline", "time"), ("max_tokens", "length")):
+        near = attempt(0, None, text="so it is 7", stop_reason=stop)
+        assert cause(tmp_path, near, attempt(1, 8), attempt(2, 8), prediction(8)) == lost
+
+
+def test_a_broken_tool_is_told_by_what_python_said_last(tmp_path: Path) -> None:
+    said = "Traceback (most recent call last):\n  ...\nSyntaxError: unmatched ')'\n"
+    broken = [attempt(n, 5, executions=[{"status": "error", "output": said, "seconds": 1}]) for n in range(2)]
+    path = journal(tmp_path / "tool.jsonl", HEADER, *broken, prediction(5))
+    (loss,) = find_losses(list(read_runs(path)[0].problems.values()))
+    assert loss.detail == "2 of 2, such as SyntaxError: unmatched ')'"
+
+
+def test_what_genselect_did_is_told_and_no_unknown_line(tmp_path: Path) -> None:
+    asked = {"kind": "genselect", "problem_id": "p", "majority": 8, "answer": 7, "judgments": [7, None, 7]}
+    chosen = prediction(7, decided_by="genselect", candidates=[{"answer": 8, "votes": 2}, {"answer": 7, "votes": 1}])
+    end = {"kind": "end", "summary": {}}
+    path = journal(tmp_path / "g.jsonl", HEADER, attempt(0, 7), attempt(1, 8), attempt(2, 8), asked, chosen, end)
+    assert write_report([path], tmp_path / "run.html") == []
+    page = (tmp_path / "run.html").read_text("utf-8")
+    assert "by genselect, with 1 of 3 votes" in page
+    assert "GenSelect judged: 2 for 7; 1 could not be read" in page
+
+
+def test_problems_stand_in_the_order_of_their_file(tmp_path: Path) -> None:
+    header = {**HEADER, "problem_ids": ["b", "a", "never begun", 3]}
+    path = journal(tmp_path / "o.jsonl", header, prediction(7, problem_id="a"), prediction(7, problem_id="b"))
+    assert list(read_runs(path)[0].problems) == ["b", "a"]
+
+
+def test_a_part_of_a_run_that_made_no_attempt_adds_no_time_to_the_timeline(tmp_path: Path) -> None:
+    header = {**HEADER, "config": {"budget": {"time_limit_seconds": 60}}}
+    path = journal(tmp_path / "o.jsonl", header, attempt(0, 7), prediction(7), {**header, "resumed": True})
+    assert timeline(read_runs(path)[0])["limits"] == [60]
+
+
+def test_code_calls_are_counted_in_whole_numbers_and_forced_answers_are_answers(tmp_path: Path) -> None:
+    cut = attempt(1, 8, forced=True, stop_reason="deadline")
+    run = read_runs(journal(tmp_path / "d.jsonl", HEADER, attempt(0, 7), cut, prediction(7)))[0]
+    assert [bar[4] for bar in timeline(run)["bars"]] == ["right answer", "cut by time"]
+    figures = dict(distributions(run))
+    assert [trace["name"] for trace in figures["tokens"]["data"]] == ["right answer", "other answer"]
+    assert figures["code calls"]["data"][0]["xbins"] == {"size": 1, "start": -0.5}
+
+
 def test_losses_need_a_reference(tmp_path: Path) -> None:
     path = journal(tmp_path / "r.jsonl", HEADER, attempt(0, 5), prediction(5, reference=None))
     assert find_losses(list(read_runs(path)[0].problems.values())) == []

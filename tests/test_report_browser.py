@@ -182,6 +182,21 @@ def test_problems_fold_and_a_transcript_shows_formulas_code_and_output(reader: R
     assert not transcript.is_visible()
 
 
+def test_a_click_anywhere_on_an_attempt_reads_it_and_empty_columns_are_left_out(reader: Reader) -> None:
+    reader.open(0)
+    heads = reader.problem(0).locator(".attempts th").all_inner_texts()
+    assert heads == ["", "attempt", "answer", "ended", "tokens", "code calls", "started", "seconds", "entropy"]
+    reader.problem(0).locator("tr.attempt").nth(1).locator("td").nth(3).click()
+    reader.problem(0).locator(".transcript[data-drawn]").nth(1).wait_for()
+
+
+def test_on_paper_the_timeline_is_there_though_it_was_never_on_the_screen(browser: Any, page: Path) -> None:
+    for reader in read(browser, page, viewport={"width": 1000, "height": 120}):
+        assert reader.tab.locator("#timeline-0[data-drawn]").count() == 0
+        reader.tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert reader.tab.locator("#timeline-0[data-drawn] .bar-path").count() > 0
+
+
 def test_filters_and_search_find_problems_and_transcripts(reader: Reader) -> None:
     tab = reader.tab
     tab.locator(".state").select_option("wrong")
@@ -219,6 +234,14 @@ def test_everything_can_be_done_by_keyboard(reader: Reader) -> None:
     assert tab.locator("#keys").is_visible()
     tab.keyboard.press("Escape")
     assert not tab.locator("#keys").is_visible()
+
+
+def test_what_the_keyboard_opens_is_moved_onto_the_screen(browser: Any, page: Path) -> None:
+    for reader in read(browser, page, viewport={"width": 900, "height": 320}):
+        for key in ("j", "j", "Enter"):
+            reader.tab.keyboard.press(key)
+        reader.problem(1).locator(".statement").wait_for()
+        reader.tab.wait_for_function("document.querySelector('#p0-1 .statement').getBoundingClientRect().bottom < 320")
 
 
 def test_hostile_text_is_shown_and_does_nothing(reader: Reader) -> None:
@@ -281,6 +304,7 @@ def test_a_screen_of_360_pixels_needs_no_sideways_scrolling(browser: Any, page: 
         reader.tab.wait_for_selector("#timeline-0[data-drawn]")
         reader.open(3)
         assert reader.tab.evaluate("document.documentElement.scrollWidth") <= 360
+        assert reader.problem(3).locator(".read").first.bounding_box()["height"] < 40  # one line
         assert reader.problem(0).locator("> summary").bounding_box()["width"] <= 360
 
 

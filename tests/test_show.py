@@ -50,9 +50,26 @@ def test_wrong_and_undecided_leave_the_others_out(
 def test_a_problem_lists_its_attempts_and_the_decision(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, ShowOptions(path, "p"))
     assert "How many?" in text
-    assert "right answer: 7" in text
-    assert "lost by not chosen" in text
-    assert [line.split()[:2] for line in text.splitlines()[-2:]] == [["0", "7"], ["1", "8"]]
+    assert "the right answer is 7" in text
+    assert "lost, not chosen" in text
+    assert [line.split()[:2] for line in text.splitlines()[-3:-1]] == [["0", "7"], ["1", "8"]]
+
+
+def test_the_list_tells_the_right_answer_and_the_votes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    votes = [{"answer": 8, "votes": 3}, {"answer": 7, "votes": 1}]
+    path = journal(tmp_path / "v.jsonl", HEADER, prediction(8, candidates=votes), {"kind": "end", "summary": {}})
+    line = shown(capsys, ShowOptions(path)).splitlines()[1]
+    assert line.split()[:6] == ["✗", "p", "8", "7", "majority", "3/4"]
+
+
+def test_right_answers_come_from_a_file_where_the_journal_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = journal(tmp_path / "v.jsonl", HEADER, prediction(8, reference=None), {"kind": "end", "summary": {}})
+    assert "--reference" in show(ShowOptions(path, wrong=True))[0]
+    (tmp_path / "known.csv").write_text("id,problem,answer\np,How many?,7\n", "utf-8")
+    capsys.readouterr()
+    assert "✗  p" in shown(capsys, ShowOptions(path, wrong=True, reference=tmp_path / "known.csv"))
 
 
 def test_a_transcript_shows_code_output_and_no_escape_sequence(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +83,7 @@ def test_a_transcript_shows_code_output_and_no_escape_sequence(path: Path, capsy
 def test_a_search_finds_attempts_whatever_the_case(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, ShowOptions(path, search="LET ME"))
     assert text.splitlines()[0].startswith("p 1")
-    assert text.splitlines()[-1] == "1 attempts"
+    assert text.splitlines()[-1] == "1 attempt"
 
 
 def test_what_is_not_there_is_told_with_what_is(path: Path) -> None:

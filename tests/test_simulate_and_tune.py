@@ -6,9 +6,10 @@ import pytest
 from solver.budget import plan_time
 from solver.config import BudgetConfig, ConsensusConfig
 from solver.errors import UsageError
+from solver.price import TimeModel
 from solver.simulate import draw_contest, level, play, profile
 from solver.traces import Sample, Trace, read_traces
-from solver.tune import Policy, Score, Setting, front_svg, pareto_front, split, tune, tune_lines
+from solver.tune import Policy, Score, Setting, TuneReport, front_svg, pareto_front, split, tune, tune_lines
 from tests.conftest import run_solver
 
 WHOLE = ConsensusConfig(rule="all", uncatchable=False)
@@ -69,6 +70,20 @@ def test_tuning_reports_scores_a_front_and_settings_that_load() -> None:
     assert front_svg(result).startswith("<svg")
 
 
+def test_no_more_attempts_are_tried_than_were_recorded_and_equal_results_are_one_line() -> None:
+    setting = Setting(num_problems=4, seconds=100_000, tokens_per_second=60, contests=2)  # no time policy ever cuts
+    result = tune(contest_traces(12), setting, (4, 8, 16))
+    assert {score.policy.num_attempts for score in result.tested} == {4, 8}
+    table = [line for line in tune_lines(result) if "+-" in line]
+    assert all(line.endswith("more alike)") for line in table)
+
+
+def test_it_is_said_where_the_attempts_cannot_tell_policies_apart() -> None:
+    policy = Policy((("rule", "all"),), 8, "even")
+    scores = [Score(policy, 0.0, 0.0, hours) for hours in (1.0, 2.0)]
+    assert any("same score" in line for line in tune_lines(TuneReport(scores, scores[:1], scores[0])))
+
+
 def test_nobody_on_the_front_is_beaten() -> None:
     policy = Policy((("rule", "all"),), 8, "even")
     scores = [Score(policy, *numbers) for numbers in ((3, 0, 1), (2, 0, 2), (5, 0, 3), (5, 0, 4))]
@@ -88,7 +103,9 @@ def test_the_command_prints_the_toml_and_draws_the_front(tmp_path: Path) -> None
     assert result.returncode == 0, result.stderr
     assert "[consensus]" in result.stdout
     assert "<svg" in plot.read_text()
-    assert "TimeModel(" in run_solver("tune", path, "--learn").stdout
+    learned = run_solver("tune", path, "--learn").stdout
+    assert "by the standing of the vote: " in learned
+    exec(learned, {"TimeModel": TimeModel})  # it can be pasted
     wrong = run_solver("tune", path, "--mix", "hrd")
     assert wrong.returncode == 2
     assert "did you mean 'hard'" in wrong.stderr

@@ -8,7 +8,7 @@ from solver.config import ConsensusConfig
 from solver.errors import UsageError
 from solver.replay import replay, report, resolve_policy, shuffled
 from solver.run import RunResult
-from solver.traces import cut_attempts, read_traces
+from solver.traces import cut_attempts, read_traces, trace_notes
 from tests.conftest import journal_lines, run_solver
 
 HEAD = "set,model,run,problem_id,sample,order,answer,gold,correct,tokens,status\n"
@@ -58,6 +58,7 @@ BAD = [
     ("answer,tokens\n", ["3,4"], "it has no column problem_id, correct (or gold)"),
     ("problem_id,answer,correct,tokens\n", ["p,3,1,many"], "line 2: tokens 'many' is not a number"),
     ("problem_id,answer,correct\n", [], "has no rows"),
+    ("problem_id,sample,answer,correct\n", ["p,0,3,1", "p,0,4,0"], "line 3: sample 0 of problem 'p' comes again"),
 ]
 
 
@@ -69,6 +70,18 @@ def test_a_bad_trace_file_is_one_line_that_names_the_column(
         read_traces(traces_file(tmp_path / "t.csv", rows, head))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_may_hold_traces_and_journals(solve: Solve, tmp_path: Path) -> None:
+    folder = tmp_path / "recorded"
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"neither a trace file \(\*.csv\) nor a journal \(\*.jsonl\)"):
+        read_traces(folder)
+    solve([("a", "What is 6*7?", 42)], [{"texts": ["\\boxed{42}"]}])
+    (tmp_path / "submission.journal.jsonl").rename(folder / "run.jsonl")
+    traces_file(folder / "t.csv", ["p,3,1"], "problem_id,answer,correct\n")
+    assert [trace.problem_id for trace in read_traces(folder)] == ["a", "p"]
+    assert "t.csv has no column run" in trace_notes(folder)[-1]
 
 
 def test_a_journal_is_replayed_under_another_rule(solve: Solve, tmp_path: Path) -> None:
@@ -84,7 +97,7 @@ def test_a_journal_is_replayed_under_another_rule(solve: Solve, tmp_path: Path) 
 def test_the_command_prints_sets_problems_or_a_clock(tmp_path: Path) -> None:
     path = traces_file(tmp_path / "t.csv")
     by_set = run_solver("replay", path, "--set", "consensus.rule=all", "--set", "consensus.uncatchable=false")
-    assert by_set.stdout.startswith("s:  50.00 %")
+    assert by_set.stdout.startswith("s: 1 of 2 problems right, 50.00 %")
     assert "rule all; at most 4 attempts" in by_set.stderr
     assert "3.00 attempts" in by_set.stdout
     assert "p1  7  all 4  right" in run_solver("replay", path, "--set", "consensus.rule=all", "--each").stdout

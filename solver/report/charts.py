@@ -12,17 +12,9 @@ from solver.report.visible import one_line
 
 Figure = dict[str, Any]
 
-# Told apart in light, in dark and by the colour-blind (Okabe & Ito).
-_COLOURS = {
-    "right answer": "#009E73",
-    "other answer": "#D55E00",
-    "answer": "#0072B2",
-    "no answer": "#9a9a9a",
-    "cut by time": "#CC79A7",
-    "token limit": "#E69F00",
-    "cancelled": "#c9c9c9",
-    "error": "#b00020",
-}
+# Of the distributions; the timeline's stand in the style sheet. Told apart in light, in dark and by the colour-blind
+# (Okabe & Ito).
+_COLOURS = {"right answer": "#009E73", "other answer": "#D55E00", "answer": "#0072B2", "no answer": "#9a9a9a"}
 
 
 def timeline(run: RunRecord) -> Figure:
@@ -57,6 +49,7 @@ def timeline(run: RunRecord) -> Figure:
         ],
         "decided": sorted(end for problem in problems if (end := _decided_at(problem)) is not None),
         "limits": limits,
+        "first": round(min((row.started for problem in problems for row in problem.attempts), default=0.0), 3),
         "end": max(1.0, 1.02 * max([run.latest, *limits])),
     }
 
@@ -70,19 +63,33 @@ def distributions(run: RunRecord) -> list[tuple[str, Figure]]:
         "code calls": [float(len(row.attempt.executions)) for row in rows],
         "mean token entropy": [row.attempt.mean_entropy for row in rows],
     }
-    outcomes = [outcome(run.problems[row.attempt.problem_id], row) for row in rows]
+    outcomes = [_judged(run.problems[row.attempt.problem_id], row) for row in rows]
     return [(name, _histogram(name, values, outcomes)) for name, values in measures.items() if any_known(values)]
 
 
 def outcome(problem: ProblemRecord, row: AttemptRow) -> str:
     """How an attempt ended, in the words of the legend."""
     attempt = row.attempt
-    if attempt.answer is not None:
+    if attempt.answer is not None and not _is_cut(problem, row):
         if problem.reference is None:
             return "answer"
         return "right answer" if attempt.answer == problem.reference else "other answer"
     stops = {"deadline": "cut by time", "max_tokens": "token limit", "cancelled": "cancelled", "error": "error"}
     return stops.get(attempt.stop_reason, "no answer")
+
+
+def _judged(problem: ProblemRecord, row: AttemptRow) -> str:
+    if row.attempt.answer is None:
+        return "no answer"
+    if problem.reference is None:
+        return "answer"
+    return "right answer" if row.attempt.answer == problem.reference else "other answer"
+
+
+def _is_cut(problem: ProblemRecord, row: AttemptRow) -> bool:
+    """Whether its time ended it, and what it was then made to answer is not known to be right."""
+    attempt = row.attempt
+    return attempt.forced and attempt.stop_reason == "deadline" and attempt.answer != problem.reference
 
 
 def any_known(values: Iterable[float | None]) -> bool:
@@ -108,9 +115,12 @@ def _decided_at(problem: ProblemRecord) -> float | None:
 
 
 def _run_limits(run: RunRecord) -> list[float]:
-    """When each part of the run had to be done."""
+    """When each part of the run that made attempts had to be done."""
     limits = []
-    for header, offset in zip(run.headers, [0.0, *run.resumed_at], strict=False):
+    worked = {0, *(row.part for problem in run.problems.values() for row in problem.attempts)}
+    for part, (header, offset) in enumerate(zip(run.headers, [0.0, *run.resumed_at], strict=False)):
+        if part not in worked:
+            continue
         budget = (header.get("config") or {}).get("budget") or {}
         seconds = budget.get("time_limit_seconds")
         if isinstance(seconds, int | float):
@@ -122,17 +132,19 @@ def _histogram(name: str, values: Sequence[float | None], outcomes: Sequence[str
     groups: dict[str, list[float]] = {}
     for value, kind in zip(values, outcomes, strict=True):
         if value is not None:
-            groups.setdefault(kind if kind.endswith("answer") else "no answer", []).append(round(value, 4))
+            groups.setdefault(kind, []).append(round(value, 4))
+    whole = name == "code calls"
+    most = max((max(values) for values in groups.values()), default=0)
+    bins = {"xbins": {"size": max(1, round(most / 40)), "start": -0.5}} if whole else {"nbinsx": 40}
     data = [
-        {"type": "histogram", "name": kind, "x": groups[kind], "opacity": 0.65, "marker": {"color": _COLOURS[kind]}}
-        | {"bingroup": 1, "nbinsx": 40}
+        {"type": "histogram", "name": kind, "x": groups[kind], "marker": {"color": _COLOURS[kind]}} | bins
         for kind in _COLOURS
         if kind in groups
     ]
     layout = {
         "height": 260,
-        "barmode": "overlay",
-        "xaxis": {"title": {"text": name}},
+        "barmode": "stack",
+        "xaxis": {"title": {"text": name}} | ({"tickformat": "d", "dtick": 1} if whole and most <= 12 else {}),
         "yaxis": {"title": {"text": "attempts"}},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     }

@@ -3,7 +3,10 @@
 The causes are asked in this order, so every lost problem has one:
   engine        the engine failed, or the run was interrupted.
   not chosen    an attempt had the right answer and another was handed out.
-  extraction    an attempt wrote the right answer and it was not read from its text.
+  extraction    an attempt that ended by itself wrote the right answer and it was not read from its text.
+  stopped early the vote ended while an attempt had the right number as the last in its text.
+  time          the same, but the clock ended it.
+  length        the same, but its token limit ended it.
   tool          most attempts that used Python ended on a block that did not run.
   time          most attempts were cut by the clock, or none could start.
   length        most attempts were cut by their token limit.
@@ -17,10 +20,11 @@ from typing import Literal
 from solver.answer import parse_integer
 from solver.report.read import AttemptRow, ProblemRecord
 
-Cause = Literal["engine", "not chosen", "extraction", "tool", "time", "length", "never found"]
+Cause = Literal["engine", "not chosen", "extraction", "stopped early", "tool", "time", "length", "never found"]
 
 CAUSES: dict[Cause, str] = {
     "not chosen": "an attempt had the right answer; another was chosen",
+    "stopped early": "the vote ended while an attempt had the right number",
     "never found": "attempts ended, and none of them right",
     "time": "cut by time before the right answer",
     "length": "cut by the token limit before the right answer",
@@ -54,15 +58,27 @@ def _loss(problem: ProblemRecord) -> Loss:
     for cause, detail in (
         ("engine", _engine(problem, rows)),
         ("not chosen", _not_chosen(problem, rows)),
-        ("extraction", _extraction(problem, rows)),
+        ("extraction", _written(problem, rows, ("answered", "ended"), "and it was not read")),
+        ("stopped early", _written(problem, rows, ("cancelled",), "when the vote ended it")),
+        ("time", _written(problem, rows, ("deadline",), "when its time ended")),
+        ("length", _written(problem, rows, ("max_tokens", "loop"), "when its tokens ended")),
         ("tool", _tool(rows)),
         ("time", _time(problem, rows)),
         ("length", _length(rows)),
     ):
         if detail is not None:
             return Loss(problem.id, cause, detail)  # type: ignore[arg-type]
+    return Loss(problem.id, "never found", _tried(rows))
+
+
+def _tried(rows: Sequence[AttemptRow]) -> str:
+    """How many attempts ended by themselves, and how far they agreed."""
     answers = len({row.attempt.answer for row in rows if row.attempt.answer is not None})
-    return Loss(problem.id, "never found", f"{len(rows)} attempts, {answers} different answers")
+    finished = sum(row.is_finished for row in rows)
+    said = (
+        "no answer" if not answers else "all gave the same answer" if answers == 1 else f"{answers} different answers"
+    )
+    return f"{finished} of {len(rows)} attempts ended, {said}"
 
 
 def _engine(problem: ProblemRecord, rows: Sequence[AttemptRow]) -> str | None:
@@ -84,23 +100,25 @@ def _not_chosen(problem: ProblemRecord, rows: Sequence[AttemptRow]) -> str | Non
     )
 
 
-def _extraction(problem: ProblemRecord, rows: Sequence[AttemptRow]) -> str | None:
+def _written(problem: ProblemRecord, rows: Sequence[AttemptRow], stops: Sequence[str], what: str) -> str | None:
+    """The first attempt without an answer, ended so, whose text ends on the right number."""
     if problem.reference is None:
         return None
     for row in rows:
+        if row.attempt.stop_reason not in stops:
+            continue
         box = None if row.boxed is None else parse_integer(row.boxed)
         if box == problem.reference or row.tail_number == str(problem.reference):
-            return f"attempt {row.attempt.index} wrote {problem.reference}" + (
-                " in a box" if row.boxed else ", unboxed"
-            )
+            where = "in a box" if row.boxed else "last, unboxed"
+            return f"attempt {row.attempt.index} had written {problem.reference} {where}, {what}"
     return None
 
 
 def _tool(rows: Sequence[AttemptRow]) -> str | None:
     users = [row.attempt for row in rows if row.attempt.executions]
-    failed = [a.executions[-1].status for a in users if a.executions[-1].status != "ok"]
+    failed = [a.executions[-1] for a in users if a.executions[-1].status != "ok"]
     if users and len(failed) * 2 > len(users) and len(users) * 2 > len(rows):
-        return f"{len(failed)} of {len(users)}, such as {failed[0]}"
+        return f"{len(failed)} of {len(users)}, such as {failed[0].output or failed[0].status}"
     return None
 
 

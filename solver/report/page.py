@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from solver import __version__
-from solver.errors import InputError, UsageError
-from solver.problem import check_writable, read_problems
+from solver.errors import UsageError
+from solver.problem import check_writable
 from solver.report.charts import Figure, distributions, timeline
 from solver.report.compare import compare
 from solver.report.losses import CAUSES, Loss, find_losses, had_right_answer
-from solver.report.read import AttemptRow, ProblemRecord, RunRecord, read_runs
+from solver.report.read import AttemptRow, ProblemRecord, RunRecord, add_references, read_runs
 from solver.report.transcript import segments
 from solver.report.visible import one_line, visible
-from solver.summary import describe, summarize
+from solver.report.words import how_decided, selection_line
+from solver.summary import summarize
 
 _COMPRESSION = 5  # of zlib: 6 takes half as long again for 3 % less
 
@@ -51,7 +52,7 @@ class _Texts:
         self._blocks: dict[int, bytes] = {}
 
     def take(self, _run: RunRecord, row: AttemptRow, text: str) -> None:
-        parts = [[segment.kind, visible(segment.text)] for segment in segments(text)]
+        parts = [[segment.kind, visible(segment.text.strip("\n"))] for segment in segments(text)]
         data = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
         self._blocks[id(row)] = zlib.compress(data, _COMPRESSION)
 
@@ -75,7 +76,7 @@ def write_report(journals: Sequence[Path], output: Path, reference: Path | None 
     runs = [run for journal in journals for run in read_runs(journal, texts.take)]
     _name_apart(runs)
     for run in runs:
-        _add_references(run, reference)
+        add_references(run, reference)
     views = [_view(number, run) for number, run in enumerate(runs)]
     page = template.stream(
         title=", ".join(view.name for view in views),
@@ -171,25 +172,6 @@ def _name_apart(runs: Sequence[RunRecord]) -> None:
         seen.add(run.name)
 
 
-def _add_references(run: RunRecord, reference: Path | None) -> None:
-    """Answers and texts that the journal lacks: from the file that the user named, else from the run's own problems."""
-    named = run.headers[0].get("problems") if run.headers else None
-    path = reference or (Path(named) if isinstance(named, str) else None)
-    if path is None or (reference is None and all(p.text for p in run.problems.values())):
-        return
-    try:
-        problems = read_problems(path)
-    except InputError:
-        if reference is not None:
-            raise
-        return  # the run's own file is not here any more: what the journal tells is all there is
-    for problem in problems:
-        record = run.problems.get(problem.id)
-        if record is not None:
-            record.text = record.text or problem.text
-            record.reference = problem.answer if record.reference is None else record.reference
-
-
 def _view(number: int, run: RunRecord) -> _RunView:
     losses = {loss.problem_id: loss for loss in find_losses(list(run.problems.values()))}
     problems = [_problem_view(problem, losses.get(problem.id)) for problem in run.problems.values()]
@@ -216,10 +198,9 @@ def _cards(run: RunRecord) -> Iterator[tuple[str, str, str]]:
     predictions = [p.prediction for p in problems if p.prediction is not None]
     rows = list(run.attempts())
     ended = (run.summary or {}).get("ended", "not ended by itself")
-    seconds = (run.summary or {}).get("seconds", run.latest)
-    solving = (run.summary or {}).get("solving_seconds", 0.0)
+    seconds = run.offset + (run.summary or {}).get("seconds", run.latest - run.offset)
     facts = summarize(
-        predictions, [r.attempt for r in rows], ended=ended, seconds=seconds, solving_seconds=solving, engine=None
+        predictions, [r.attempt for r in rows], ended=ended, seconds=seconds, solving_seconds=0.0, engine=None
     )
     judged = [p.is_right for p in problems if p.is_right is not None]
     if judged:
@@ -231,8 +212,9 @@ def _cards(run: RunRecord) -> Iterator[tuple[str, str, str]]:
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(facts["fallback_reasons"].items()))
     yield "fallbacks", str(fallbacks), reasons or "every answer was voted for"
     limit = (run.config.get("budget") or {}).get("time_limit_seconds")
-    yield "time", _clock(seconds), (f"of {_clock(limit)}" if limit else "no limit") + f"; ended: {ended}"
-    rate = facts["tokens_per_second"]
+    parts = f" in {len(run.headers)} parts" if len(run.headers) > 1 else ""
+    yield "time", _clock(seconds), (f"of {_clock(limit)}" if limit else "no limit") + f"{parts}; ended: {ended}"
+    rate = _tokens_per_second(run)
     yield "tokens", f"{facts['tokens']:,}", f"{rate:,.1f} a second" if rate else "written by the model"
     stops = ", ".join(f"{n} {stop}" for stop, n in sorted(facts["stop_reasons"].items()))
     yield "attempts", str(facts["attempts"]), stops
@@ -240,6 +222,14 @@ def _cards(run: RunRecord) -> Iterator[tuple[str, str, str]]:
     yield "code calls", f"{facts['executions']:,}", f"{failed} did not run to their end"
     if facts["forced_answers"]:
         yield "forced answers", str(facts["forced_answers"]), "made to answer at the end of their time or text"
+
+
+def _tokens_per_second(run: RunRecord) -> float | None:
+    """Of the last part, the only one whose time of solving is known."""
+    solving = (run.summary or {}).get("solving_seconds")
+    if not isinstance(solving, int | float) or solving <= 0:
+        return None
+    return sum(row.attempt.num_tokens for row in run.attempts() if row.part == len(run.headers) - 1) / float(solving)
 
 
 def _score_detail(run: RunRecord, problems: Sequence[ProblemRecord]) -> str:
@@ -275,17 +265,20 @@ def _why(problem: ProblemRecord) -> str:
     prediction = problem.prediction
     if prediction is None:
         return ""
-    cut = sum(row.attempt.stop_reason == "cancelled" for row in problem.final_attempts)
-    can_tell = prediction.candidates or prediction.decided_by == "fallback"
-    parts = [visible(describe(prediction) if can_tell else f"{prediction.answer}  {prediction.decided_by}")]
-    parts.append(f"decided after {prediction.num_attempts} of {len(problem.final_attempts)} attempts")
+    parts = [
+        f"{prediction.answer}, {how_decided(prediction)}",
+        f"after {prediction.num_attempts} of {len(problem.final_attempts)} attempts and {prediction.seconds:.1f} s",
+    ]
+    if prediction.budget_seconds is not None:
+        parts[-1] += f" of the {prediction.budget_seconds:.0f} s it had"
     if prediction.started is not None:
         parts.append(f"at {_clock(prediction.started + problem.offset + prediction.seconds)} of the run")
-    if prediction.budget_seconds is not None:
-        parts.append(f"it had {prediction.budget_seconds:.0f} s")
+    cut = sum(row.attempt.stop_reason == "cancelled" for row in problem.final_attempts)
     if cut:
-        parts.append(f"{cut} cancelled")
-    return "; ".join(parts)
+        parts.append(f"{cut} attempts still running were cancelled")
+    if (chosen := selection_line(problem)) is not None:
+        parts.append(chosen)
+    return visible("; ".join(parts))
 
 
 def _attempt_view(row: AttemptRow) -> dict[str, Any]:
@@ -302,7 +295,7 @@ def _attempt_view(row: AttemptRow) -> dict[str, Any]:
         "tool_tokens": attempt.num_tool_tokens,
         "code": [[visible(e.status), round(e.seconds, 3)] for e in attempt.executions],
         "entropy": None if attempt.mean_entropy is None else round(attempt.mean_entropy, 3),
-        "started": round(row.started, 1),
+        "started": _clock(row.started),
         "seconds": round(attempt.seconds, 1),
         "chars": row.text_chars,
         "error": None if attempt.error is None else one_line(str(attempt.error), 500),
@@ -340,7 +333,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
     for name, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
-        elif f"{prefix}{name}" != "kind":
+        elif f"{prefix}{name}" not in ("kind", "problem_ids"):
             yield one_line(f"{prefix}{name}", 120), one_line(str(value), 500)
 
 

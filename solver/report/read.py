@@ -5,7 +5,6 @@ shown is, with a note about what cannot. Texts are handed on as they are read (1
 """
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from solver.answer import final_part, last_boxed
-from solver.errors import JournalError
+from solver.errors import InputError, JournalError
 from solver.journal import JOURNAL_VERSION
-from solver.types import Attempt, Candidate, ExecutionResult, Prediction
+from solver.problem import read_problems
+from solver.report.entries import last_number, parse_attempt, parse_prediction, unknown_fields
+from solver.types import Attempt, Prediction
 
 _TAIL = 4_000  # characters: an answer that extraction missed stands at the end
-_KNOWN = {"kind", "text_hash", "problem", "reference", "text"}
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class AttemptRow:
 
     @property
     def is_finished(self) -> bool:
-        return self.attempt.stop_reason in ("answered", "ended", "max_tokens")
+        return self.attempt.stop_reason in ("answered", "ended", "max_tokens", "loop")
 
 
 @dataclass(slots=True)
@@ -61,6 +61,8 @@ class ProblemRecord:
     reference: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     text_hashes: set[str] = field(default_factory=set)
+    selection: dict[str, Any] | None = None
+    """What GenSelect did: the fields of `solver.genselect.Selection`."""
 
     @property
     def final_attempts(self) -> list[AttemptRow]:
@@ -84,7 +86,7 @@ class RunRecord:
     name: str
     headers: list[dict[str, Any]] = field(default_factory=list)
     problems: dict[str, ProblemRecord] = field(default_factory=dict)
-    """In order of their first line."""
+    """In the order of their file, where the header tells it; else of their first line."""
     summary: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     """What is wrong with the journal, for its reader."""
@@ -125,6 +127,25 @@ def read_runs(path: Path, take_text: TakeText | None = None) -> list[RunRecord]:
     return reader.finish()
 
 
+def add_references(run: RunRecord, reference: Path | None) -> None:
+    """Answers and texts that the journal lacks: from the file that the user named, else from the run's own problems."""
+    named = run.headers[0].get("problems") if run.headers else None
+    path = reference or (Path(named) if isinstance(named, str) else None)
+    if path is None or (reference is None and all(p.text for p in run.problems.values())):
+        return
+    try:
+        problems = read_problems(path)
+    except InputError:
+        if reference is not None:
+            raise
+        return  # the run's own file is not here any more: what the journal tells is all there is
+    for problem in problems:
+        record = run.problems.get(problem.id)
+        if record is not None:
+            record.text = record.text or problem.text
+            record.reference = problem.answer if record.reference is None else record.reference
+
+
 class _Reader:
     def __init__(self, path: Path, take_text: TakeText | None) -> None:
         self._path, self._take_text = path, take_text
@@ -150,6 +171,8 @@ class _Reader:
                 self._attempt(self._run(), entry)
             elif kind == "prediction":
                 self._prediction(self._run(), entry)
+            elif kind == "genselect":
+                self._run().problem(str(entry["problem_id"])).selection = entry
             elif kind == "end":
                 self._run().summary = dict(entry.get("summary") or {})
             else:
@@ -164,6 +187,7 @@ class _Reader:
         for note in self._file_notes(len(self._runs)):
             runs[0].notes.append(note)
         for run in runs:
+            run.problems = _in_file_order(run)
             run.notes += _run_notes(run)
         return runs
 
@@ -185,7 +209,7 @@ class _Reader:
 
     def _attempt(self, run: RunRecord, entry: dict[str, Any]) -> None:
         text = str(entry.get("text", ""))
-        attempt = _attempt(entry)
+        attempt = parse_attempt(entry)
         answerless = attempt.answer is None
         row = AttemptRow(
             attempt,
@@ -193,8 +217,8 @@ class _Reader:
             offset=run.offset,
             text_chars=len(text),
             boxed=last_boxed(final_part(text)[-_TAIL:]) if answerless else None,
-            tail_number=_last_number(text[-_TAIL:]) if answerless else None,
-            extra=_unknown(entry, Attempt),
+            tail_number=last_number(text[-_TAIL:]) if answerless else None,
+            extra=unknown_fields(entry, Attempt),
         )
         problem = run.problem(attempt.problem_id)
         _add_hash(problem, entry)
@@ -208,7 +232,7 @@ class _Reader:
             self._take_text(run, row, text)
 
     def _prediction(self, run: RunRecord, entry: dict[str, Any]) -> None:
-        prediction = _prediction(entry)
+        prediction = parse_prediction(entry)
         problem = run.problem(prediction.problem_id)
         _add_hash(problem, entry)
         problem.prediction, problem.offset = prediction, run.offset
@@ -217,7 +241,7 @@ class _Reader:
         problem.reference = reference if isinstance(reference, int) else problem.reference
         if problem.reference is None and prediction.correct:
             problem.reference = prediction.answer
-        problem.extra = _unknown(entry, Prediction)
+        problem.extra = unknown_fields(entry, Prediction)
         if prediction.started is not None:
             run.latest = max(run.latest, prediction.started + run.offset + prediction.seconds)
 
@@ -247,64 +271,13 @@ def _run_notes(run: RunRecord) -> Iterator[str]:
         yield f"mixed from two runs: {len(mixed)} ids stand for different problems, the first {mixed[0]!r}"
 
 
+def _in_file_order(run: RunRecord) -> dict[str, ProblemRecord]:
+    listed = run.headers[0].get("problem_ids") if run.headers else None
+    known = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    names = dict.fromkeys([*known, *run.problems])
+    return {name: run.problems[name] for name in names if name in run.problems}
+
+
 def _add_hash(problem: ProblemRecord, entry: Mapping[str, Any]) -> None:
     if isinstance(entry.get("text_hash"), str):
         problem.text_hashes.add(entry["text_hash"])
-
-
-def _attempt(entry: Mapping[str, Any]) -> Attempt:
-    known = {name: entry[name] for name in Attempt.__dataclass_fields__ if name in entry}
-    known["executions"] = tuple(_execution(e) for e in entry.get("executions") or ())
-    known["turn_seeds"] = tuple(entry.get("turn_seeds") or ())
-    known["text"] = ""
-    known |= {name: str(entry[name]) for name in ("problem_id", "stop_reason", "mode") if name in entry}
-    texts = {"mode": "tir", "stop_reason": "ended"}
-    numbers = dict.fromkeys(("seed", "started", "seconds", "num_prompt_tokens", "num_tokens", "num_tool_tokens"), 0)
-    texts = {"mode": "tir", "stop_reason": "ended"}
-    numbers = dict.fromkeys(("seed", "started", "seconds", "num_prompt_tokens", "num_tokens", "num_tool_tokens"), 0)
-    defaults: dict[str, Any] = {"answer": None, **texts, **numbers}
-    attempt = Attempt(**{**defaults, **known})
-    # What is counted and drawn must be numbers, whoever wrote the file.
-    _require_numbers(attempt.index, attempt.started, attempt.seconds, attempt.num_tokens, attempt.num_tool_tokens)
-    _require_numbers(*(n for n in (attempt.answer, attempt.mean_entropy) if n is not None))
-    return attempt
-
-
-def _execution(entry: Mapping[str, Any]) -> ExecutionResult:
-    """One code call without its output, which stands in the text."""
-    status: Any = str(entry["status"])
-    seconds, started = entry.get("seconds", 0.0), entry.get("started")
-    _require_numbers(seconds, *(() if started is None else (started,)))
-    return ExecutionResult(status, "", seconds, bool(entry.get("state_kept", True)), started)
-
-
-def _prediction(entry: Mapping[str, Any]) -> Prediction:
-    known = {name: entry[name] for name in Prediction.__dataclass_fields__ if name in entry}
-    known["candidates"] = tuple(
-        Candidate(c["answer"], c["votes"], tuple(c.get("attempts") or ()), bool(c.get("forced")))
-        for c in entry.get("candidates") or ()
-    )
-    known |= {name: str(entry[name]) for name in ("problem_id", "decided_by") if name in entry}
-    prediction = Prediction(**{"decided_by": "majority", "seconds": 0.0, **known})
-    _require_numbers(prediction.answer, prediction.seconds, *(c.votes for c in prediction.candidates))
-    _require_numbers(*(n for n in (prediction.started, prediction.budget_seconds) if n is not None))
-    return prediction
-
-
-def _require_numbers(*values: object) -> None:
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
-        raise TypeError("not a number")
-
-
-def _unknown(entry: Mapping[str, Any], record: type[Any]) -> dict[str, Any]:
-    return {k: v for k, v in entry.items() if k not in record.__dataclass_fields__ and k not in _KNOWN}
-
-
-def _last_number(text: str) -> str | None:
-    end = len(text)
-    while end and not text[end - 1].isdigit():
-        end -= 1
-    start = end
-    while start and (text[start - 1].isdigit() or text[start - 1] == ","):
-        start -= 1
-    return text[start:end].replace(",", "")[:40] or None

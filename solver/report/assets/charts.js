@@ -28,6 +28,12 @@ const inView = new IntersectionObserver((entries) => {
 document.querySelectorAll(".chart").forEach((chart) => inView.observe(chart));
 addEventListener("resize", () => document.querySelectorAll(".chart[data-drawn]").forEach((chart) => chart.clientWidth && chart.timeline?.draw()));
 
+// On paper every timeline; of the distributions those that were seen, since plotly cannot start in time.
+addEventListener("beforeprint", () => $$(".run-view:not([hidden]) .chart:not(.plotly-chart):not([data-drawn])").forEach((chart) => {
+  inView.unobserve(chart);
+  chart.timeline = new Timeline(chart);
+}));
+
 function redrawCharts() {
   document.querySelectorAll(".plotly-chart[data-drawn]").forEach((holder) => drawChart(holder));
 }

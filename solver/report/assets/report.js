@@ -53,29 +53,45 @@ function drawExtra(extra) {
   return make("table", { className: "extra" }, make("tbody", {}, ...rows));
 }
 
-const COLUMNS = ["", "attempt", "answer", "ended", "tokens", "code", "started", "seconds", "mode", "entropy"];
+// Each with its text or node for an attempt; those that would tell nothing apart are left out.
+const COLUMNS = {
+  attempt: (a) => `${a.index}${a.part ? ` (part ${a.part + 1})` : ""}${a.old ? " (made again)" : ""}`,
+  answer: (a, problem) => make("span", { className: `mark ${sideOf(a, problem)}`, textContent: a.answer === null ? "—" : a.answer + (a.forced ? " (forced)" : "") }),
+  ended: (a) => (a.error ? make("div", { className: "error", textContent: `${a.stop}: ${a.error}` }) : a.stop),
+  tokens: (a) => a.tokens.toLocaleString("en"),
+  "code output": (a) => (a.tool_tokens ? `${a.tool_tokens.toLocaleString("en")} tokens` : ""),
+  "code calls": (a) => { const failed = a.code.filter(([status]) => status !== "ok").length; return a.code.length ? `${a.code.length}${failed ? `, ${failed} failed` : ""}` : ""; },
+  started: (a) => a.started,
+  seconds: (a) => a.seconds,
+  mode: (a) => a.mode,
+  entropy: (a) => a.entropy ?? "",
+};
 
-function drawAttempts(run, number, problem) {
-  const body = make("tbody");
-  problem.attempts.forEach((attempt, place) => body.append(drawAttempt(run, number, place, attempt, problem)));
-  const head = make("thead", {}, make("tr", {}, ...COLUMNS.map((textContent) => make("th", { textContent }))));
-  return make("div", { className: "wide" }, make("table", { className: "attempts" }, head, body));
+function sideOf(attempt, problem) {
+  if (attempt.answer === null || problem.reference === null) return "unknown";
+  return attempt.answer === problem.reference ? "right" : "wrong";
 }
 
-function drawAttempt(run, number, place, attempt, problem) {
+function columnsOf(problem) {
+  const some = { "code output": (a) => a.tool_tokens, "code calls": (a) => a.code.length, entropy: (a) => a.entropy !== null, mode: (a) => a.mode !== problem.attempts[0].mode };
+  return Object.keys(COLUMNS).filter((name) => !some[name] || problem.attempts.some(some[name]));
+}
+
+function drawAttempts(run, number, problem) {
+  if (!problem.attempts.length) return make("p", { className: "dim", textContent: "No attempt is recorded." });
+  const body = make("tbody"), columns = columnsOf(problem);
+  problem.attempts.forEach((attempt, place) => body.append(drawAttempt(run, number, place, attempt, problem, columns)));
+  const head = make("thead", {}, make("tr", {}, ...["", ...columns].map((textContent) => make("th", { textContent }))));
+  const order = make("p", { className: "dim", textContent: "Attempts in the order in which they ended." });
+  return make("div", {}, order, make("div", { className: "wide" }, make("table", { className: "attempts" }, head, body)));
+}
+
+function drawAttempt(run, number, place, attempt, problem, columns) {
   const button = make("button", { type: "button", className: "read", textContent: "read", ariaExpanded: "false", disabled: attempt.chars === 0, data: { index: attempt.index } });
-  const side = attempt.answer === null || problem.reference === null ? "unknown" : attempt.answer === problem.reference ? "right" : "wrong";
-  const failed = attempt.code.filter(([status]) => status !== "ok").length;
-  const cells = [
-    `${attempt.index}${attempt.part ? ` (part ${attempt.part + 1})` : ""}${attempt.old ? " (made again)" : ""}`,
-    make("span", { className: `mark ${side}`, textContent: attempt.answer === null ? "—" : attempt.answer + (attempt.forced ? " (forced)" : "") }),
-    attempt.error ? `${attempt.stop}: ${attempt.error}` : attempt.stop,
-    attempt.tokens.toLocaleString("en") + (attempt.tool_tokens ? ` + ${attempt.tool_tokens.toLocaleString("en")}` : ""),
-    attempt.code.length ? `${attempt.code.length}${failed ? `, ${failed} failed` : ""}` : "",
-    attempt.started, attempt.seconds, attempt.mode, attempt.entropy ?? "",
-  ];
-  const row = make("tr", { className: attempt.old ? "old" : "" }, make("td", {}, button), ...cells.map((cell) => make("td", {}, cell)));
+  const cells = columns.map((name) => make("td", {}, COLUMNS[name](attempt, problem)));
+  const row = make("tr", { className: `attempt ${attempt.old ? "old" : ""}` }, make("td", {}, button), ...cells);
   button.addEventListener("click", () => toggleTranscript(button, row, run, number, place, attempt));
+  row.addEventListener("click", (event) => event.target !== button && !String(getSelection()) && button.click());
   return row;
 }
 
@@ -86,7 +102,7 @@ async function toggleTranscript(button, row, run, number, place, attempt) {
     return;
   }
   const holder = make("div", { className: "transcript", tabIndex: 0, role: "region", ariaLabel: `Transcript of attempt ${attempt.index}` });
-  const cell = make("td", { colSpan: COLUMNS.length }, attempt.extra.length ? drawExtra(attempt.extra) : null, holder);
+  const cell = make("td", { colSpan: row.cells.length }, attempt.extra.length ? drawExtra(attempt.extra) : null, holder);
   row.after(make("tr", { className: "reading" }, cell));
   button.ariaExpanded = "true";
   await drawTranscript(holder, await transcriptOf(run, number, place), attempt.code);
@@ -163,7 +179,13 @@ for (const form of $$(".filter")) {
   $(".state", form).addEventListener("change", () => applyFilter(form));
   applyFilter(form);
 }
-$$(".problem").forEach((details) => details.addEventListener("toggle", () => details.open && fillProblem(details)));
+$$(".problem").forEach((details) => details.addEventListener("toggle", () => {
+  if (!details.open) return;
+  fillProblem(details);
+  // Opened by keyboard at the lower edge of the screen, its body would stand below it.
+  const byKeyboard = $("summary", details).matches(":focus-visible");
+  if (byKeyboard && details.getBoundingClientRect().bottom > innerHeight) details.scrollIntoView({ block: "start" });
+}));
 $$(".go").forEach((link) => link.addEventListener("click", (event) => {
   event.preventDefault();
   const run = Number(link.dataset.run);

@@ -43,7 +43,7 @@ class Timeline {
     this.width = this.holder.clientWidth - 2;
     const height = TOP + this.data.problems.length * ROW + AXIS;
     const clip = `clip-${this.run}`;
-    const plot = svg("g", { "clip-path": `url(#${clip})` }, ...this.pace(), ...this.bars(), ...this.marks());
+    const plot = svg("g", { "clip-path": `url(#${clip})` }, ...this.startUp(), ...this.pace(), ...this.bars(), ...this.marks());
     const frame = svg("svg", { width: this.width, height, class: "timeline" },
       svg("clipPath", { id: clip }, svg("rect", { x: this.left, y: 0, width: Math.max(0, this.width - this.left - 10), height })),
       ...this.grid(height), ...this.labels(), plot);
@@ -84,6 +84,14 @@ class Timeline {
     const ends = this.data.deadlines.map(([row, at]) => `M${this.x(at).toFixed(1)} ${TOP + row * ROW}v${ROW}`).join("");
     const limits = this.data.limits.map((at) => `M${this.x(at).toFixed(1)} 0V${TOP + this.data.problems.length * ROW}`).join("");
     return [svg("path", { d: ends || "M0 0", class: "end-of-time" }), svg("path", { d: limits || "M0 0", class: "limit" })];
+  }
+
+  // Before the first attempt: sandbox, model and engine start.
+  startUp() {
+    const width = this.x(this.data.first) - this.x(0);
+    if (width < 4) return [];
+    const box = svg("rect", { x: this.x(0), y: 0, width, height: TOP + this.data.problems.length * ROW, class: "start-up" });
+    return width < 60 ? [box] : [box, svg("text", { x: this.x(0) + 6, y: TOP + 16, class: "tick" }, "starting up")];
   }
 
   pace() {
