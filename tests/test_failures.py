@@ -19,7 +19,6 @@ from submission.check import check_bundle, check_code, check_datasets, check_met
 from submission.config import load_preset
 from submission.errors import BundleError
 from submission.findings import Finding
-from submission.isolation import namespaces
 from submission.rehearse import RehearsalOptions, rehearse
 from submission.verdict import Report
 from tests.wheel_files import write_wheel
@@ -66,10 +65,8 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def play(bundle: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Report]:
+def play(bundle: Path, tmp_path: Path, session_ports: None) -> Callable[..., Report]:
     """Rehearse a notebook of the test's own; a plain process in place of the kernel starts faster."""
-    if namespaces() is None:
-        request.getfixturevalue("kaggle_ports")
 
     def play(code: str, mode: Any = "rerun", seconds: float = 300, runs: int = 1, **options: Any) -> Report:
         path = bundle / "notebook" / "notebook.ipynb"
@@ -135,13 +132,14 @@ def test_03_no_machine_shape(bundle: Path) -> None:
     assert "machine-shape" not in {finding.code for finding in check_metadata(right, config)}
 
 
+@pytest.mark.usefixtures("session_ports")
 def test_03_another_gpu_than_the_presets_fails_the_commit_run(bundle: Path, tmp_path: Path) -> None:
     path = bundle / "wheels" / "submission.json"
     tree = json.loads(path.read_text("utf-8"))
     tree["health"]["gpu"] = "H100 of a kind that is not here"
     path.write_text(json.dumps(tree), "utf-8")
     (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
-    options = RehearsalOptions(("commit",), ("new",), time_limit_seconds=60, runner="script", clean=False)
+    options = RehearsalOptions(("commit",), ("new",), time_limit_seconds=300, runner="script", clean=False)
     report = rehearse(bundle, tmp_path / "problems.csv", options)
     assert codes(report) == {"health"}
     assert "set machine_shape in kernel-metadata.json" in report.all_findings[0].message
