@@ -118,6 +118,15 @@ def kaggle_ports() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def session_ports(request: pytest.FixtureRequest) -> None:
+    """For rehearsed sessions: each has Kaggle's ports for itself where it has a network namespace."""
+    from submission.isolation import namespaces
+
+    if namespaces() is None:
+        request.getfixturevalue("kaggle_ports")
+
+
 def run_solver(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """`solver ...` in this process, which spares it a second of imports; its clock starts now."""
     from solver.cli import main

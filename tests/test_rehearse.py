@@ -17,7 +17,6 @@ from submission.config import load_preset
 from submission.environment import find_python
 from submission.errors import RehearsalError
 from submission.faults import parse_fault
-from submission.isolation import namespaces
 from submission.rehearse import RehearsalOptions, rehearse
 from submission.verdict import Report, classify
 from submission.wheels import find_image
@@ -27,13 +26,11 @@ PROBLEMS = "id,problem,answer\na1,What is 6 times 7?,42\nb2,Add 40 and 2.,42\nc3
 
 
 @pytest.fixture
-def play(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+def play(tmp_path: Path, session_ports: None) -> Any:
     """A problem has five seconds at the most, the run minutes."""
     config = load_preset("scripted")
     config.solver["budget"] |= {"base_seconds": 5, "cap_seconds": 5}
     bundle = make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
-    if namespaces() is None:
-        request.getfixturevalue("kaggle_ports")
     problems = tmp_path / "problems.csv"
     problems.write_text(PROBLEMS, "utf-8")
 
@@ -98,12 +95,13 @@ def test_a_fault_is_named_with_its_problem() -> None:
         parse_fault("hang@x")
 
 
+@pytest.mark.usefixtures("session_ports")
 def test_a_gpus_bundle_is_rehearsed_anywhere_without_its_model(tmp_path: Path) -> None:
     settings = {"kaggle.owner": "someone", "kaggle.model_source": "openai/gpt-oss-120b/transformers/default/1"}
     bundle = make_bundle(load_preset("aimo-3-h100", settings), BundleOptions(tmp_path / "bundle", wheels=False))
     problems = tmp_path / "problems.csv"
     problems.write_text(PROBLEMS, "utf-8")
-    options = RehearsalOptions(layouts=("m",), runner="script", clean=False, time_limit_seconds=90.0)
+    options = RehearsalOptions(layouts=("m",), runner="script", clean=False, time_limit_seconds=300.0)
     with pytest.raises(RehearsalError, match=r"lies on Kaggle alone: .* or rehearse all but the model with --without"):
         rehearse(bundle, problems, options)
     report = rehearse(bundle, problems, replace(options, without_model=True, fault="engine-crash@1"))
@@ -114,6 +112,7 @@ def test_a_gpus_bundle_is_rehearsed_anywhere_without_its_model(tmp_path: Path) -
     assert report.stage.endswith("texts in place of the model")
 
 
+@pytest.mark.usefixtures("session_ports")
 def test_a_rehearsal_in_this_environment_installs_nothing_into_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +122,7 @@ def test_a_rehearsal_in_this_environment_installs_nothing_into_it(
     requirements.write_text("surely-not-installed==1.0\n", "utf-8")
     pack([write_wheel(tmp_path, "surely_not_installed"), requirements], bundle / "wheels" / "wheels.tarball")
     (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
-    options = RehearsalOptions(("commit",), ("new",), runner="script", clean=False, time_limit_seconds=90.0)
+    options = RehearsalOptions(("commit",), ("new",), runner="script", clean=False, time_limit_seconds=300.0)
     assert rehearse(bundle, Path("problems.csv"), options).all_findings == []
     assert find_spec("surely_not_installed") is None
 
