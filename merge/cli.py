@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from solver.errors import SolverError
+from solver.entry import run_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,6 +116,33 @@ def sweep(
 
     options = SweepOptions(attempts, seed, preset, engine, tuple(settings or ()), by.value, keep)
     print(run_sweep(recipe, parse_weights(weights), problems, output, options), end="")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A checkpoint folder.")],
+    problems: Annotated[
+        list[Path], typer.Argument(help="CSV or Parquet with id, problem and answer; several in turn.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of journals; a second run goes on there.")
+    ] = Path("evaluation"),
+    attempts: Annotated[int, typer.Option(help="k of maj@k and pass@k.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of every run.")] = 0,
+    preset: Annotated[str | None, typer.Option(help="The solver's preset.")] = None,
+    engine: Annotated[str | None, typer.Option(help="The solver's engine.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings.")
+    ] = None,
+) -> None:
+    """Measure one checkpoint on files of problems: every attempt runs to its end; a table with intervals.
+
+    Example: python -m merge evaluate CHECKPOINT heldout.csv --attempts 16 -o evaluation
+    """
+    from merge.evaluate import EvaluateOptions, evaluate_files
+
+    options = EvaluateOptions(attempts, seed, preset, engine, tuple(settings or ()))
+    print(evaluate_files(model, problems, output, options), end="")
 
 
 @app.command()
@@ -245,19 +272,4 @@ def _show(checks: "Iterable[Check]") -> None:
 
 
 def main() -> NoReturn:
-    from typer.exceptions import TyperException
-
-    try:
-        code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except TyperException as error:
-        _fail(error.format_message().replace("\n", " "), 2)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted: nothing half done is left", 130)
-    except SolverError as error:
-        _fail(str(error), error.exit_code)
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(exit_code)
+    run_commands(app, interrupted="interrupted: nothing half done is left")

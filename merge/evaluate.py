@@ -60,6 +60,28 @@ class Evaluation:
     seconds: float = 0.0
     tokens_per_second: float = 0.0
 
+    def cells(self) -> list[str]:
+        """One for each of `columns`, with 95 % intervals: Wilson's for shares of problems, a bootstrap for means."""
+        shares = [self.figures[name].percent() for name in ("maj", "pass", "pass1")]
+        return [*shares, self.figures["tokens"].number(0), self.figures["code"].number(2)]
+
+
+def columns(k: int) -> list[str]:
+    return [f"maj@{k} %", f"pass@{k} %", "pass@1 %", "tokens a solution", "code blocks a solution"]
+
+
+def evaluate_files(model: Path, files: Sequence[Path], output: Path, options: EvaluateOptions) -> str:
+    """One row a problem file, as Markdown. Journals stay in `output`, and a second run goes on with them."""
+    for file in files:
+        expected_answers(file)
+    output.mkdir(parents=True, exist_ok=True)
+    header = ["problems", "number", *columns(options.attempts)]
+    rows = [header, ["---"] * len(header)]
+    for file in files:
+        evaluation = evaluate(model, file, output / f"{file.stem}.jsonl", options)
+        rows.append([file.stem, str(evaluation.num_problems), *evaluation.cells()])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
 
 def evaluate(model: Path, problems: Path, journal: Path, options: EvaluateOptions) -> Evaluation:
     """Solve the problems with this model; a journal that is there is continued.

@@ -17,7 +17,7 @@ from typing import Any
 
 from merge.checkpoint import sha256
 from merge.errors import MergeError, RecipeError
-from merge.evaluate import EvaluateOptions, Evaluation, Figure, evaluate, expected_answers
+from merge.evaluate import EvaluateOptions, Evaluation, Figure, columns, evaluate, expected_answers
 from merge.recipe import Recipe, load_recipe
 from merge.run import RunOptions, run
 
@@ -144,17 +144,8 @@ def choose(points: Sequence[Point], by: str) -> Point:
 def table(points: Sequence[Point], options: SweepOptions) -> str:
     """Markdown, one row a weight, with 95 % intervals."""
     k, first = options.attempts, points[0].evaluation
-    header = f"| weight | maj@{k} % | pass@{k} % | pass@1 % | tokens a solution | code blocks a solution |"
-    lines = [header, "| --- " * 6 + "|"]
-    for point in points:
-        figures = point.evaluation.figures
-        cells = [
-            f"{point.weight:g}",
-            *(figures[name].percent() for name in ("maj", "pass", "pass1")),
-            figures["tokens"].number(0),
-            figures["code"].number(2),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines = [f"| weight | {' | '.join(columns(k))} |", "| --- " * 6 + "|"]
+    lines += [f"| {' | '.join([f'{point.weight:g}', *point.evaluation.cells()])} |" for point in points]
     chosen = choose(points, options.by)
     column = {"maj": f"maj@{k}", "pass1": "pass@1"}[options.by]
     said = (

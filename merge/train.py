@@ -216,7 +216,7 @@ class Training:
             "output": destination.name,
             "start": Path(self.config.start).name,
             "steps": self.step,
-            "tokens": sum(map(len, self.samples)),
+            "tokens": sum(len(self.samples[i]) for batch in self.batches[: self.step] for i in batch),
         }
         _forget_the_machine(partial / "adapter_config.json", record["base"])
         (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")

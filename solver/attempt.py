@@ -55,6 +55,7 @@ TurnEnd = FinishReason | Literal["answered", "loop"]
 
 _FORCE_SHARE = 0.2  # of a problem's time, at the most, is kept back for forced answers
 _FORCED_TOKENS = 24
+_NEAR = 200  # characters between the start of a box and its end
 
 
 def turn_seed(run_seed: int, problem_id: str, attempt: int, turn: int) -> int:
@@ -90,8 +91,9 @@ class AttemptRun:
         status.num_prompt_tokens = len(self._prompt)
         self._tokens: list[int] = []
         """Everything after the prompt, as the model sees it."""
-        self._text = tools.tokenizer.stream()
-        self._tail = ""
+        self._closing = tools.tokenizer.tokens_with("}")
+        self._tail, self._num_read = "", 0
+        """The end of the text up to the last closed brace that was looked at, and how many tokens that text is."""
         self._num_tool_tokens = 0
         self._loops = LoopDetector(repeats=tools.config.attempts.loop_repeats)
         self._executions: list[ExecutionResult] = []
@@ -99,6 +101,8 @@ class AttemptRun:
         self._entropy, self._num_entropies = 0.0, 0
         self._turn_seeds = [turn_seed(tools.config.seed, problem.id, index, 0)]
         self._answer: int | None = None
+        self._judged: tuple[int, int | None] = 0, None
+        """How many tokens were last searched for an answer, and what was found."""
         self._forced = False
         self._forced_from: int | None = None
         """Where among the tokens the text begins that makes the attempt answer."""
@@ -241,31 +245,35 @@ class AttemptRun:
             turn = self._tools.engine.generate(self._prompt + self._tokens, params)
             async with aclosing(turn) as completions:
                 async for completion in completions:
-                    self._tokens += completion.token_ids
-                    self._status.num_tokens += len(completion.token_ids)
-                    self._entropy += sum(completion.entropies or ())
-                    self._num_entropies += len(completion.entropies or ())
+                    new = completion.token_ids
+                    self._tokens += new
+                    self._status.num_tokens += len(new)
+                    if completion.entropies is not None:
+                        self._entropy += sum(completion.entropies)
+                        self._num_entropies += len(completion.entropies)
                     finish = completion.finish_reason or finish
-                    if self._loops.is_looping(completion.token_ids):
+                    if self._loops.is_looping(new):
                         return "loop"
-                    if self._may_have_answered(completion.token_ids) and self._final_answer() is not None:
+                    if not self._closing.isdisjoint(new) and self._has_answered():
                         return "answered"
         except PromptTooLongError as error:
             self._error = str(error)
             return "length"
         return finish
 
-    def _may_have_answered(self, new_tokens: tuple[int, ...]) -> bool:
-        """Whether the new tokens closed a brace after a box; a cheap test, so that the whole text is seldom read."""
+    def _has_answered(self) -> bool:
+        """Whether the brace just closed is that of an answer. The whole text is read only where a box is near."""
         if not self._tools.config.attempts.stop_at_answer:
             return False
-        new_text = self._text.feed(new_tokens)
-        text = self._tail + new_text
-        self._tail = text[-200:]
-        return "}" in new_text and "box" in text
+        text = self._tail + self._tools.tokenizer.decode(self._tokens[self._num_read :])
+        self._tail, self._num_read = text[-_NEAR:], len(self._tokens)
+        return "box" in text and self._final_answer() is not None
 
     def _final_answer(self) -> int | None:
-        return extract_answer(self._tools.chat.final_text(self._tokens, self._effort), self._tools.competition)
+        if self._judged[0] != len(self._tokens):
+            text = self._tools.chat.final_text(self._tokens, self._effort)
+            self._judged = len(self._tokens), extract_answer(text, self._tools.competition)
+        return self._judged[1]
 
     def _answer_after(self, start: int | None) -> int | None:
         """The answer in the tokens from `start`, whatever was left open before them: code that was never closed too."""
@@ -318,8 +326,7 @@ class AttemptRun:
         """What the model did not write itself: it counts against its tokens all the same."""
         self._tokens += tokens
         self._num_tool_tokens += len(tokens)
-        self._text.feed(tokens)
-        self._tail = ""
+        self._tail, self._num_read = "", len(self._tokens)
 
 
 def _timeout_at(deadline: Deadline) -> asyncio.Timeout:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from solver.errors import SolverError, UsageError
+from solver.entry import run_commands
+from solver.errors import UsageError
 
 app = typer.Typer(
     name="solver",
@@ -386,22 +387,7 @@ def tune(
 
 
 def main() -> NoReturn:
-    from typer.exceptions import TyperException
-
-    try:
-        code = app(standalone_mode=False)
-        _leave(code if isinstance(code, int) else 0)
-    except TyperException as error:
-        _fail(error.format_message().replace("\n", " "), 2)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted before anything was solved", 130)
-    except SolverError as error:
-        _fail(str(error), error.exit_code)
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    _leave(exit_code)
+    run_commands(app, interrupted="interrupted before anything was solved")
 
 
 def _leave(exit_code: int, *, at_once: bool = False) -> NoReturn:

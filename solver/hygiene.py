@@ -1,6 +1,7 @@
 """What is watched while an attempt writes: loops, and whether it is another attempt's copy. Pure; cheap for each token.
 
-loop         an n-gram of 30 tokens seen 20 times (without overlap) ends the attempt: about 2 % of such are right.
+loop         the tokens are cut into blocks of 30; one that comes 20 times, at whatever places, ends the attempt. About
+             2 % of attempts with an n-gram of 30 that comes 20 times are right.
 fingerprint  a hash of the first tokens. Under different seeds two attempts do not begin with the same 256 tokens; where
              they do, the engine ignored its seeds, and the votes are one (fieldsmodelorg/AIMO-Proof-Pilot found up to
              16 of 32 equal).
@@ -10,38 +11,48 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
 
-_BASE, _MODULUS = 1_000_003, (1 << 61) - 1
+_WIDTH = array("q").itemsize
 
 
 class LoopDetector:
-    """Counts n-grams by a rolling hash: one multiplication and one look-up a token, whatever `ngram` is."""
+    """Looks once for every `block` tokens, and at all their n-grams at once: a set operation for each block, and a
+    thirtieth of the memory that all n-grams would take. An attempt that repeats itself at any period soon repeats a
+    block; a single n-gram between other text is found once a block has been cut where it stands."""
 
-    def __init__(self, ngram: int = 30, repeats: int = 20) -> None:
-        self._ngram, self._repeats = ngram, repeats
-        self._oldest_weight = pow(_BASE, ngram, _MODULUS)
-        self._window: list[int] = [0] * ngram
-        self._length = self._hash = 0
-        self._seen: dict[int, list[int]] = {}
-        """For each n-gram's hash: how often it was counted, and where it last was."""
+    def __init__(self, block: int = 30, repeats: int = 20) -> None:
+        self._block, self._repeats = block, repeats
+        self._new: list[int] = []
+        self._last = b""
+        self._length = 0
+        self._seen: dict[bytes, tuple[int, int]] = {}
+        """For each block: how often it came without overlap, and where the last of them began."""
 
     def is_looping(self, token_ids: Iterable[int]) -> bool:
-        """Take the next tokens; True once an n-gram has been repeated often enough."""
+        """Take the next tokens; True once a block has come often enough."""
         if not self._repeats:
             return False
-        ngram, seen, window = self._ngram, self._seen, self._window
-        for token in token_ids:
-            place = self._length % ngram
-            self._hash = (self._hash * _BASE + token + 1 - window[place] * self._oldest_weight) % _MODULUS
-            window[place] = token + 1
-            self._length += 1
-            if self._length < ngram:
-                continue
-            if (entry := seen.get(self._hash)) is None:
-                seen[self._hash] = [1, self._length]
-            elif self._length - entry[1] >= ngram:
-                entry[0] += 1
-                entry[1] = self._length
-                if entry[0] >= self._repeats:
+        self._new += token_ids
+        return len(self._new) >= self._block and self._look()
+
+    def _look(self) -> bool:
+        while len(self._new) >= self._block:
+            block = array("q", self._new[: self._block]).tobytes()
+            del self._new[: self._block]
+            text, size = self._last + block, len(block)
+            ngrams = [text[start : start + size] for start in range(_WIDTH, len(text) - size + 1, _WIDTH)]
+            if not self._seen.keys().isdisjoint(ngrams) and self._count(ngrams):
+                return True
+            self._seen.setdefault(block, (1, self._length))
+            self._last = block
+            self._length += self._block
+        return False
+
+    def _count(self, ngrams: Sequence[bytes]) -> bool:
+        for begin, ngram in enumerate(ngrams, start=self._length - self._block + 1):
+            count, last = self._seen.get(ngram, (0, begin))
+            if begin - last >= self._block:
+                self._seen[ngram] = count + 1, begin
+                if count + 1 >= self._repeats:
                     return True
         return False
 

@@ -95,7 +95,7 @@ class SamplingParams:
 FinishReason = Literal["stop", "length"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every token, and freezing makes that four times as dear
 class Completion:
     """What an engine sampled since the last `Completion` of the same turn."""
 

@@ -8,13 +8,14 @@
 The archive's suffix is none that Kaggle knows: datasets unpack what they know, and drop sub-folders by default.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -26,13 +27,13 @@ from platformdirs import user_cache_path
 from solver.model import check_model
 from submission.config import SubmissionConfig
 from submission.errors import BundleError
+from submission.names import model_source, name_problems, wheels_dataset
 from submission.wheels import Image, Wheel, build_own_wheel, download, find_image, judge_wheels, resolve
 
 TEMPLATES = Path(__file__).parent.parent / "kaggle"
-PLACEHOLDER_OWNER = "your-kaggle-name"
 OWN_NAME = "olympiad-solver"
 ARCHIVE = "wheels.tarball"
-_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LINKED_BYTES = 64 * 2**20
 _CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
 
 
@@ -54,7 +55,17 @@ def make_bundle(config: SubmissionConfig, options: BundleOptions) -> Path:
     check_inputs(config, options)
     image = find_image(config.wheels.image)
     config = config.on_image(image.name)
-    wheels = _collect_wheels(config, image) if options.wheels else []
+    with tempfile.TemporaryDirectory() as built:
+        wheels = _collect_wheels(config, image, Path(built)) if options.wheels else []
+        try:
+            _write_bundle(config, image, wheels, options)
+        except OSError as error:
+            raise BundleError(f"{options.out} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    return options.out
+
+
+def _write_bundle(config: SubmissionConfig, image: Image, wheels: list[Path], options: BundleOptions) -> None:
+    """Beside its place and moved there: it is whole, or not there."""
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.out.parent, prefix=f".{options.out.name}.") as scratch:
         folder = Path(scratch, "bundle")
@@ -68,13 +79,15 @@ def make_bundle(config: SubmissionConfig, options: BundleOptions) -> Path:
         if options.out.exists():
             options.out.rmdir()  # empty, as was checked
         folder.rename(options.out)
-    return options.out
 
 
 def check_inputs(config: SubmissionConfig, options: BundleOptions) -> None:
     """What Kaggle or a run would refuse, before anything is resolved or written."""
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         raise BundleError(f"{options.out} is not empty: name a new folder with -o")
+    above = next(folder for folder in options.out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BundleError(f"{options.out} cannot be made: {above} is no folder that can be written to")
     for problem in name_problems(config):
         raise BundleError(problem)
     if not TEMPLATES.is_dir():
@@ -83,45 +96,19 @@ def check_inputs(config: SubmissionConfig, options: BundleOptions) -> None:
         check_model(options.model)
         if config.kaggle.model_source is not None:
             raise BundleError("--model and --model-source: give one of them")
-    elif config.needs_model and config.kaggle.model_source is None:
+    if not config.needs_model and (options.model is not None or config.kaggle.model_source is not None):
+        raise BundleError(f"preset {config.name} plays texts in place of a model: leave the model out")
+    if options.model is None and config.needs_model and config.kaggle.model_source is None:
         raise BundleError(
             f"preset {config.name} needs a model: --model DIR or --model-source OWNER/MODEL/FRAMEWORK/VARIATION/VERSION"
         )
 
 
-def name_problems(config: SubmissionConfig) -> list[str]:
-    """Names that Kaggle refuses, or changes without a word."""
-    kaggle = config.kaggle
-    problems = []
-    for what, slug in (("owner", kaggle.owner), ("slug", kaggle.slug), ("model_slug", kaggle.model_slug)):
-        if not _SLUG.fullmatch(slug):
-            problems.append(f"{what} '{slug}': Kaggle takes small letters, digits and single dashes")
-        elif what != "owner" and not 6 <= len(slug) <= 43:  # 50 with "-wheels"
-            problems.append(f"{what} '{slug}' has {len(slug)} characters, and must have 6 to 43")
-    if not 6 <= len(kaggle.title) <= 43:
-        problems.append(f"title '{kaggle.title}' has {len(kaggle.title)} characters, and must have 6 to 43")
-    if slugify(kaggle.title) != kaggle.slug:
-        problems.append(
-            f"Kaggle makes '{slugify(kaggle.title)}' of the title, not the slug '{kaggle.slug}': match them"
-        )
-    source = kaggle.model_source
-    if source is not None and (source.count("/") != 4 or not source.rpartition("/")[2].isdigit()):
-        problems.append(f"model source '{source}': write owner/model/framework/variation/version, a number last")
-    return problems
-
-
-def slugify(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-def wheels_dataset(config: SubmissionConfig) -> str:
-    return f"{config.kaggle.slug}-wheels"
-
-
-def _collect_wheels(config: SubmissionConfig, image: Image) -> list[Path]:
-    """Everything that the notebook installs. Raises BundleError where it does not fit the image."""
+def _collect_wheels(config: SubmissionConfig, image: Image, folder: Path) -> list[Path]:
+    """Everything that the notebook installs; our own wheel is built into `folder`. Raises BundleError where it does
+    not fit the image."""
     cache = user_cache_path("olympiad-solver") / "wheels"
-    own = build_own_wheel(cache / "own")
+    own = build_own_wheel(folder)
     roots = [OWN_NAME, *config.wheels.requirements]
     pins = [f"{name}=={version}" for name, version in image.pins.items() if name not in config.wheels.replaces]
     known = _CONSTRAINTS.read_text("utf-8").splitlines() if config.wheels.constrained else []
@@ -129,10 +116,22 @@ def _collect_wheels(config: SubmissionConfig, image: Image) -> list[Path]:
     names = {name for name in image.pins if name not in config.wheels.replaces}
     wanted = [pin for pin in resolved if not pin.startswith(OWN_NAME) and pin.partition("==")[0] not in names]
     paths = [own, *download(wanted, image, cache / image.name)]
-    problems = judge_wheels([Wheel.read(path) for path in paths], roots, image, config.wheels.replaces)
+    read = [Wheel.read(path) for path in paths]
+    problems = [*judge_wheels(read, roots, image, config.wheels.replaces), *cpu_builds(read, config)]
     if problems:
         raise BundleError(f"the wheels do not fit {image.name}: {problems[0]}")
     return paths
+
+
+def cpu_builds(wheels: Iterable[Wheel], config: SubmissionConfig) -> list[str]:
+    """Wheels that would leave a GPU idle: pip takes a `+cpu` build for a newer version, wherever it is told to look."""
+    if config.health.gpu is None:
+        return []
+    return [
+        f"{wheel.filename} is a build for CPUs, and {config.name} is for {config.health.gpu}: see `pip config list`"
+        for wheel in wheels
+        if wheel.version.local == "cpu"
+    ]
 
 
 def _write_notebook(config: SubmissionConfig, folder: Path) -> None:
@@ -166,15 +165,6 @@ def _kernel_metadata(config: SubmissionConfig) -> dict[str, Any]:
     return metadata
 
 
-def model_source(config: SubmissionConfig) -> str:
-    """As the notebook's metadata names it."""
-    kaggle = config.kaggle
-    own = f"{kaggle.owner}/{kaggle.model_slug}"
-    if kaggle.model_source is not None:
-        return kaggle.model_source
-    return own if kaggle.model_kind == "dataset" else f"{own}/{kaggle.framework}/default/1"
-
-
 def _write_wheels(config: SubmissionConfig, image: Image, wheels: list[Path], folder: Path) -> None:
     folder.mkdir()
     lines = [f"{wheel.name}=={wheel.version}" for wheel in map(Wheel.read, wheels)]
@@ -199,7 +189,7 @@ def _write_model(config: SubmissionConfig, model: Path, folder: Path) -> None:
     folder.mkdir()
     for path in sorted(model.iterdir()):
         if path.is_file() and not path.name.startswith("."):
-            _link(path, folder / path.name)
+            _place(path, folder / path.name)
     kaggle = config.kaggle
     if kaggle.model_kind == "dataset":
         _write_dataset_metadata(config, folder, kaggle.model_slug, f"{kaggle.title} model", kaggle.model_license)
@@ -209,12 +199,18 @@ def _write_model(config: SubmissionConfig, model: Path, folder: Path) -> None:
         _write_json(folder / name, json.loads(_fill((TEMPLATES / name).read_text("utf-8"), config, **values)))
 
 
-def _link(source: Path, destination: Path) -> None:
-    """A checkpoint may have a hundred gigabytes."""
-    try:
-        os.link(source.resolve(), destination)
-    except OSError:
-        shutil.copy(source, destination)
+def _place(source: Path, destination: Path) -> None:
+    """Weights may have a hundred gigabytes and are linked; what one might edit is copied."""
+    if source.stat().st_size >= _LINKED_BYTES:
+        with contextlib.suppress(OSError):
+            os.link(source.resolve(), destination)
+            return
+    shutil.copy(source, destination)
+
+
+def left_out(model: Path) -> list[str]:
+    """What of a model's folder does not travel: Kaggle's upload takes no sub-folders."""
+    return sorted(path.name for path in model.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _write_dataset_metadata(config: SubmissionConfig, folder: Path, slug: str, title: str, license_name: str) -> None:

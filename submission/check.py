@@ -15,12 +15,13 @@ from typing import Any
 
 import polars as pl
 
-from solver.competition import Competition, find_competition
+from solver.competition import Competition
 from solver.errors import InputError, SolverError
-from submission.bundle import ARCHIVE, OWN_NAME, digest, model_source, name_problems, wheels_dataset
+from submission.bundle import ARCHIVE, OWN_NAME, cpu_builds, digest
 from submission.config import SubmissionConfig, read_config
 from submission.errors import BundleError
 from submission.findings import Finding
+from submission.names import PLACEHOLDER_OWNER, model_source, name_problems, wheels_dataset
 from submission.wheels import Wheel, find_image, judge_wheels
 
 MACHINE_SHAPES = (
@@ -114,15 +115,22 @@ def check_answers(answers: Iterable[Mapping[str, Any]], competition: Competition
 def check_bundle(folder: Path) -> list[Finding]:
     """Raises BundleError or UsageError where it is no bundle."""
     config = read_config(folder / "wheels" / "submission.json")
-    metadata = _read_json(folder / "notebook" / "kernel-metadata.json")
+    metadata = read_json(folder / "notebook" / "kernel-metadata.json")
     return [
         *_check_manifest(folder),
-        *(Finding("names", problem) for problem in name_problems(config)),
+        *_check_names(config),
         *check_metadata(metadata, config),
         *check_datasets(folder),
         *_check_wheels(folder, config),
         *check_code(_code(folder / "notebook" / metadata.get("code_file", "notebook.ipynb"))),
     ]
+
+
+def _check_names(config: SubmissionConfig) -> Iterator[Finding]:
+    yield from (Finding("names", problem) for problem in name_problems(config))
+    if config.kaggle.owner == PLACEHOLDER_OWNER:
+        text = f"the owner is still '{PLACEHOLDER_OWNER}': make the bundle with --owner YOU before it is pushed"
+        yield Finding("owner", text, "warning")
 
 
 def check_metadata(metadata: Mapping[str, Any], config: SubmissionConfig) -> Iterator[Finding]:
@@ -244,7 +252,8 @@ def _check_wheels(folder: Path, config: SubmissionConfig) -> Iterator[Finding]:
             yield Finding("wheels", str(error))
             return
     roots = [OWN_NAME, *config.wheels.requirements]
-    for problem in judge_wheels(read, roots, find_image(config.wheels.image), config.wheels.replaces):
+    image = find_image(config.wheels.image)
+    for problem in [*judge_wheels(read, roots, image, config.wheels.replaces), *cpu_builds(read, config)]:
         yield Finding("wheels", problem)
 
 
@@ -259,7 +268,7 @@ def unpack_wheels(bundle: Path, folder: Path) -> list[Path]:
 
 
 def _check_manifest(folder: Path) -> Iterator[Finding]:
-    manifest = _read_json(folder / "manifest.json")
+    manifest = read_json(folder / "manifest.json")
     for name, expected in manifest.items():
         path = folder / name
         if not path.is_file():
@@ -269,11 +278,12 @@ def _check_manifest(folder: Path) -> Iterator[Finding]:
 
 
 def _code(notebook: Path) -> str:
-    cells = _read_json(notebook).get("cells", [])
+    cells = read_json(notebook).get("cells", [])
     return "\n\n".join("".join(cell["source"]) for cell in cells if cell.get("cell_type") == "code")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises BundleError."""
     try:
         tree = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -281,7 +291,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise BundleError(f"{path} is no JSON object")
     return tree
-
-
-def competition_of(bundle: Path) -> Competition:
-    return find_competition(read_config(bundle / "wheels" / "submission.json").competition)

@@ -10,7 +10,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from solver.errors import SolverError, UsageError
+from solver.entry import run_commands
+from solver.errors import UsageError
 
 app = typer.Typer(
     name="submission",
@@ -39,8 +40,9 @@ def bundle(
 
     Example: python -m submission bundle --preset miniature --model embedded -o bundle
     """
-    from submission.bundle import BundleOptions, make_bundle, slugify
+    from submission.bundle import BundleOptions, left_out, make_bundle
     from submission.config import load_preset
+    from submission.names import slugify
 
     settings: dict[str, Any] = {
         "kaggle.model_source": model_source,
@@ -50,7 +52,10 @@ def bundle(
         "wheels.image": image,
     }
     config = load_preset(preset, settings)
-    made = make_bundle(config, BundleOptions(output, _model_folder(model), wheels))
+    folder = _model_folder(model)
+    made = make_bundle(config, BundleOptions(output, folder, wheels))
+    if folder is not None and (names := left_out(folder)):
+        print(f"left out, since Kaggle's upload takes no sub-folders: {', '.join(names)}", file=sys.stderr)
     size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
     print(f"wrote {made}: {size / 1e6:,.0f} MB")
 
@@ -61,23 +66,30 @@ def rehearse(
     problems: Annotated[Path, typer.Argument(help="CSV or Parquet with id, problem and answer.")],
     modes: Annotated[str, typer.Option(help="commit, rerun or both.")] = "commit,rerun",
     layouts: Annotated[str, typer.Option(help="Mount layouts: old, m, new.")] = "old,m,new",
-    limit: Annotated[int | None, typer.Option(help="The first so many problems alone.")] = None,
-    runs: Annotated[int | None, typer.Option(help="Scored runs in the first layout.")] = None,
-    time_limit: Annotated[str | None, typer.Option(help="In place of the contest's 5 hours, like 90s.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many problems alone.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Scored runs in the first layout.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="In place of the contest's 5 hours, like 5h.  [default: 2m, and 20s a problem]")
+    ] = None,
     call_limit: Annotated[str | None, typer.Option(help="Of one predict, like 30s.")] = None,
     fault: Annotated[str | None, typer.Option(help="Break something: hang@2, engine-crash@1, ...")] = None,
     seed: Annotated[int, typer.Option(help="Of the order of the problems.")] = 0,
     script: Annotated[bool, typer.Option("--script", help="A plain process in place of a notebook kernel.")] = False,
     here: Annotated[bool, typer.Option("--here", help="In this environment; the wheels are not used.")] = False,
+    without_model: Annotated[
+        bool, typer.Option("--without-model", help="Play texts in its place: needs neither weights nor GPU.")
+    ] = False,
     kaggle_files: Annotated[Path | None, typer.Option(help="Where Kaggle's own kaggle_evaluation lies.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep the sessions' folders here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
 ) -> None:
     """Run a bundle as Kaggle would: commit and scored run, each mount layout, no network.
 
-    Example: python -m submission rehearse bundle problems.csv
+    Examples: python -m submission rehearse bundle problems.csv,
+    python -m submission rehearse bundle problems.csv --without-model --fault engine-crash@2
     """
     from solver.config import parse_duration
+    from solver.problem import check_writable
     from submission.faults import parse_fault
     from submission.rehearse import RehearsalOptions
     from submission.rehearse import rehearse as play
@@ -99,9 +111,12 @@ def rehearse(
         seed=seed,
         runner="script" if script else "notebook",
         clean=not here,
+        without_model=without_model,
         kaggle_files=kaggle_files,
         keep=keep,
     )
+    if report is not None:
+        check_writable(report)
     outcome = play(bundle, problems, options, tell=lambda line: print(line, flush=True))
     print(f"stage: {outcome.stage}")
     for finding in outcome.findings:
@@ -173,21 +188,4 @@ def _choices(text: str, known: tuple[str, ...], option: str) -> Any:
 
 
 def main() -> NoReturn:
-    from typer.exceptions import TyperException
-
-    try:
-        code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except TyperException as error:
-        _fail(error.format_message().replace("\n", " "), 2)
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130)
-    except SolverError as error:
-        _fail(str(error), error.exit_code)
-    except ImportError as error:
-        _fail(f"{error.name} is not installed: pip install -c constraints.txt '.[kaggle]'", 1)
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(exit_code)
+    run_commands(app, interrupted="interrupted", extra="kaggle")

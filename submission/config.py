@@ -88,6 +88,12 @@ class SubmissionConfig(Section):
     def needs_model(self) -> bool:
         return bool(self.solver.get("engine", {}).get("name") != "scripted")
 
+    def without_model(self) -> "SubmissionConfig":
+        """The same submission with texts played in place of its model: what can be rehearsed without weights or GPU."""
+        played = load_preset("scripted")
+        solver = played.solver | {"budget": self.solver.get("budget", {})}
+        return self.model_copy(update={"solver": solver, "health": played.health})
+
     def on_image(self, name: str) -> "SubmissionConfig":
         return self.model_copy(update={"wheels": self.wheels.model_copy(update={"image": name})})
 
@@ -138,7 +144,9 @@ def read_config(path: Path) -> SubmissionConfig:
     """A bundle's submission.json. Raises UsageError."""
     try:
         return parse_config(json.loads(path.read_text("utf-8")), str(path))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"{path.parent.parent} is no bundle ({path}: {str(error.strerror).lower()})") from None
+    except ValueError as error:
         raise UsageError(f"{path} is no bundle's submission.json: {error}") from None
 
 

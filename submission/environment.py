@@ -50,15 +50,23 @@ def find_python(image: Image) -> str:
     """Raises RehearsalError."""
     if sys.version_info[:2] == image.version:
         return str(Path(sys.base_prefix, "bin", f"python{image.python}"))
-    candidate = shutil.which(f"python{image.python}")
-    probe = "import sys; print('%d.%d' % sys.version_info[:2])"
-    if candidate is not None:
-        done = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=False)
-        if done.stdout.strip() == image.python:
+    for candidate in (shutil.which(f"python{image.python}"), _uvs_python(image)):
+        if candidate and _printed(candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])") == image.python:
             return candidate
     raise RehearsalError(
-        f"the bundle is for Python {image.python}, which this machine lacks: install it, or bundle with --image host"
+        f"the bundle is for Python {image.python}, which this machine lacks: "
+        f"`uv python install {image.python}`, or rehearse in this environment with --here"
     )
+
+
+def _uvs_python(image: Image) -> str:
+    """One that `uv python install` has made; empty where there is none."""
+    options = ("--no-python-downloads", "--managed-python")
+    return _printed(sys.executable, "-m", "uv", "python", "find", *options, image.python)
+
+
+def _printed(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _constraints(image: Image) -> list[str]:

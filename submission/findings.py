@@ -52,6 +52,7 @@ ON_KAGGLE = {
     "runs-differ": "half a point instead of one for each problem whose two answers differ",
     "unknown-ids": "works in the commit run, fails in the scored one",
     "names": "409 Conflict at the next push, or an upload under another name",
+    "owner": "the push is refused",
     "sub-folder": "the folder is left out of the upload, without a word",
     "top-level-files": "the dataset is refused: at most 50 files at the top level",
     "unpacked-archive": "Kaggle unpacks it; the file that the notebook opens is not there",

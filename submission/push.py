@@ -1,22 +1,25 @@
 """A bundle to Kaggle, with Kaggle's own client as a subprocess; nothing here speaks to Kaggle itself."""
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Literal
 
-from submission.bundle import PLACEHOLDER_OWNER, wheels_dataset
 from submission.check import check_bundle
 from submission.config import SubmissionConfig, read_config
 from submission.errors import BundleError
 from submission.findings import first_failure
+from submission.names import PLACEHOLDER_OWNER, wheels_dataset
 
 _READY_SECONDS = 1800.0
+_POLL_SECONDS = 10.0
 Tell = Callable[[str], None]
 
 
@@ -24,14 +27,21 @@ Tell = Callable[[str], None]
 class Step:
     """One upload: the client's commands for the first time and for later ones."""
 
-    kind: str
+    kind: Literal["dataset", "model", "variation", "kernel"]
+    name: str
+    """On Kaggle."""
     folder: Path
     create: tuple[str, ...]
     update: tuple[str, ...] | None = None
-    exists: tuple[str, ...] | None = None
-    """A command that succeeds where it is there already."""
-    until_ready: tuple[str, ...] | None = None
-    """A command that prints "ready" once Kaggle has taken it in."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """What lies on Kaggle under a name."""
+
+    number: int
+    is_ready: bool = True
+    """False while Kaggle is still taking it in."""
 
 
 def push_bundle(bundle: Path, notes: str, *, dry_run: bool, tell: Tell) -> None:
@@ -46,42 +56,60 @@ def push_bundle(bundle: Path, notes: str, *, dry_run: bool, tell: Tell) -> None:
     if (failure := first_failure(check_bundle(bundle))) is not None:
         raise BundleError(f"{bundle} is not fit to be pushed: {failure.message}")
     require_client()
-    for step in steps(config, bundle, notes):
-        if dry_run:
+    if dry_run:
+        for step in steps(config, bundle, notes):
             _show(step, tell)
-        else:
-            _upload(step, tell)
+    else:
+        upload(steps(config, bundle, notes), tell)
 
 
 def steps(config: SubmissionConfig, bundle: Path, notes: str) -> Iterator[Step]:
     owner, kaggle = config.kaggle.owner, config.kaggle
     yield _dataset(bundle / "wheels", f"{owner}/{wheels_dataset(config)}", notes)
-    model = bundle / "model"
+    model, name = bundle / "model", f"{owner}/{kaggle.model_slug}"
     if model.is_dir() and kaggle.model_kind == "dataset":
-        yield _dataset(model, f"{owner}/{kaggle.model_slug}", notes)
+        yield _dataset(model, name, notes)
     elif model.is_dir():
-        name = f"{owner}/{kaggle.model_slug}"
-        variation = f"{name}/{kaggle.framework}/default"
-        yield Step("model", model, ("models", "create", "-p", str(model)), exists=("models", "get", name))
-        yield Step(
-            "variation",
-            model,
-            ("models", "variations", "create", "-p", str(model)),
-            update=("models", "variations", "versions", "create", variation, "-p", str(model), "-n", notes),
-            exists=("models", "variations", "get", variation, "-p", str(model.parent)),
-        )
-    yield Step("kernel", bundle / "notebook", ("kernels", "push", "-p", str(bundle / "notebook")))
+        variation, place = f"{name}/{kaggle.framework}/default", ("-p", str(model))
+        yield Step("model", name, model, ("models", "create", *place))
+        update = ("models", "variations", "versions", "create", variation, *place, "-n", notes)
+        yield Step("variation", variation, model, ("models", "variations", "create", *place), update)
+    slug = f"{owner}/{kaggle.slug}"
+    yield Step("kernel", slug, bundle / "notebook", ("kernels", "push", "-p", str(bundle / "notebook")))
 
 
 def _dataset(folder: Path, name: str, notes: str) -> Step:
-    return Step(
-        "dataset",
-        folder,
-        ("datasets", "create", "-p", str(folder)),
-        update=("datasets", "version", "-p", str(folder), "-m", notes),
-        exists=("datasets", "status", name),
-        until_ready=("datasets", "status", name),
-    )
+    update = ("datasets", "version", "-p", str(folder), "-m", notes)
+    return Step("dataset", name, folder, ("datasets", "create", "-p", str(folder)), update)
+
+
+def upload(planned: Iterable[Step], tell: Tell) -> None:
+    """Each step, once Kaggle has taken in the one before: a notebook runs with what is ready when it is pushed, and an
+    earlier version of wheels or model would do, without a word. Raises BundleError."""
+    made: dict[str, int] = {}
+    for step in planned:
+        if step.kind == "kernel":
+            with tempfile.TemporaryDirectory() as folder:
+                _send(("kernels", "push", "-p", str(_with_versions(step.folder, made, Path(folder, "notebook")))), tell)
+            continue
+        before = _settled(step, 0)
+        if before is not None and step.update is None:
+            continue
+        _send(step.create if before is None or step.update is None else step.update, tell)
+        after = _settled(step, before.number + 1 if before else 1)
+        if after is not None:
+            made[step.name] = after.number
+
+
+def _with_versions(notebook: Path, made: Mapping[str, int], folder: Path) -> Path:
+    """A copy of the notebook's folder whose model sources name the versions that have just been made."""
+    shutil.copytree(notebook, folder)
+    path = folder / "kernel-metadata.json"
+    metadata = json.loads(path.read_text("utf-8"))
+    named = [source.rpartition("/") for source in metadata.get("model_sources", [])]
+    metadata["model_sources"] = [f"{name}/{made.get(name, version)}" for name, _, version in named]
+    path.write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
+    return folder
 
 
 def require_client() -> None:
@@ -106,6 +134,8 @@ def _show(step: Step, tell: Tell) -> None:
     tell(f"kaggle {' '.join(step.create)}")
     if step.update is not None:
         tell(f"  or, where it is there already: kaggle {' '.join(step.update)}")
+    if step.kind == "variation":
+        tell("  (the version that comes of it is put into the notebook's model_sources)")
     request = request_of(step)
     for name in request.pop("uploaded", []):
         size = (step.folder / name).stat().st_size
@@ -114,29 +144,47 @@ def _show(step: Step, tell: Tell) -> None:
         tell(f"  {line}")
 
 
-def _upload(step: Step, tell: Tell) -> None:
-    is_there = step.exists is not None and _kaggle(step.exists).returncode == 0
-    if is_there and step.update is None and step.kind == "model":
-        return
-    command = step.update if is_there and step.update is not None else step.create
+def _send(command: tuple[str, ...], tell: Tell) -> None:
     tell(f"kaggle {' '.join(command)}")
     done = _kaggle(command)
-    said = (done.stdout + done.stderr).strip()
     # The client ends with 0 on some refusals, and tells them in words.
-    if done.returncode != 0 or "error" in said.lower():
-        raise BundleError(f"kaggle {' '.join(command[:2])} failed: {' '.join(said.split())[-300:]}")
-    tell(f"  {said.splitlines()[-1] if said else 'done'}")
-    if step.until_ready is not None:
-        _wait_until_ready(step.until_ready)
+    if done.returncode != 0 or "error" in done.stdout.lower():
+        said = " ".join((done.stdout + done.stderr).split())
+        raise BundleError(f"kaggle {' '.join(command[:2])} failed: {said[-300:]}")
+    tell(f"  {(done.stdout.strip().splitlines() or ['done'])[-1]}")
 
 
-def _wait_until_ready(command: tuple[str, ...]) -> None:
-    """A notebook that is pushed before its dataset is taken in does not find it."""
+def _settled(step: Step, number: int) -> Version | None:
+    """What lies on Kaggle, once it is ready and has at least this number; None where nothing does, and none is waited
+    for. Raises BundleError."""
     until = monotonic() + _READY_SECONDS
-    while "ready" not in _kaggle(command).stdout.lower():
+    while True:
+        version = find_version(step)
+        if version is None and number == 0:
+            return None
+        if version is not None and version.is_ready and version.number >= number:
+            return version
         if monotonic() > until:
-            raise BundleError(f"Kaggle has not taken in {command[-1]} after {_READY_SECONDS:g} s: push again later")
-        sleep(10)
+            raise BundleError(f"Kaggle has not taken in {step.name} after {_READY_SECONDS:g} s: push again later")
+        sleep(_POLL_SECONDS)
+
+
+def find_version(step: Step) -> Version | None:
+    """What lies on Kaggle under the step's name; None where nothing does."""
+    if step.kind == "dataset":
+        done = _kaggle(("datasets", "status", step.name, "--format", "json(status,current_version_number)"))
+        if done.returncode != 0:
+            return None
+        status = json.loads(done.stdout)
+        return Version(status["current_version_number"], status["status"] == "ready")
+    if step.kind == "model":
+        return Version(1) if _kaggle(("models", "get", step.name)).returncode == 0 else None
+    with tempfile.TemporaryDirectory() as folder:  # the client writes its answer into a file
+        done = _kaggle(("models", "variations", "get", step.name, "-p", folder))
+        if done.returncode != 0:
+            return None
+        metadata = json.loads(Path(folder, "model-instance-metadata.json").read_text("utf-8"))
+        return Version(metadata["versionNumber"])
 
 
 def _kaggle(arguments: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":

@@ -229,16 +229,22 @@ def serve(bundle: Path) -> None:
 
     Raises:
         HealthError: in a commit run, where the model or the machine would not do in a scored one.
+        BundleError: the competition or the model is not attached to the notebook.
     """
     options = rehearsal_options()
     kaggle = Path(options.get("kaggle", "/kaggle"))
     config = read_config(bundle / "submission.json")
     competition = find_input(kaggle / "input", "competition", config.protocol.slug)
+    model = find_model_folder(config, kaggle / "input")
+    if options.get("without_model"):
+        config, model = config.without_model(), None
+    if fault := options.get("fault"):
+        _inject(fault)
     contest = Contest(
         config,
         kaggle / "working",
         is_scored=RERUN_VARIABLE in os.environ,
-        model=find_model_folder(config, kaggle / "input"),
+        model=model,
         settings=tuple(options.get("settings", ())),
         expected_problems=options.get("expected_problems"),
     )
@@ -250,6 +256,13 @@ def serve(bundle: Path) -> None:
     contest.require_health()
     server.run_local_gateway((str(competition / "test.csv"),))
     contest.require_answers()
+
+
+def _inject(fault: str) -> None:
+    from submission.faults import inject, parse_fault  # not loaded in a run of Kaggle's
+
+    name, number = parse_fault(fault)
+    inject(lambda served: name if served == number else None)
 
 
 def find_model_folder(config: SubmissionConfig, inputs: Path) -> Path | None:

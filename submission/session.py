@@ -120,11 +120,10 @@ class NotebookPlayer:
 
 class ScriptPlayer:
     def __init__(self, spec: SessionSpec, environment: dict[str, str], folder: Path) -> None:
-        import nbformat
-
-        notebook = nbformat.read(spec.notebook, as_version=4)
+        notebook = json.loads(Path(spec.notebook).read_text("utf-8"))
+        cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
         script = Path(spec.run, "notebook.py")
-        script.write_text("\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"), "utf-8")
+        script.write_text("\n\n".join(cells), "utf-8")
         self._log = Path(spec.run, "notebook.log")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -13,7 +13,6 @@ from typing import Any
 import grpc
 
 from submission import wire
-from submission.faults import inject, parse_fault
 from submission.gateway import Gateway, GatewayOptions
 from submission.protocol import PROTOCOLS, RERUN_VARIABLE, Protocol, rehearsal_options
 
@@ -29,9 +28,6 @@ class InferenceServer:
             if not isinstance(listener, FunctionType) or listener.__name__ == "<lambda>":
                 raise ValueError(f"a listener must be a plain function with a name, not {listener!r}")
             self._listeners[listener.__name__] = listener
-        if fault := rehearsal_options().get("fault"):
-            name, number = parse_fault(fault)
-            inject(lambda served: name if served == number else None)
         self._is_started = False
         # One worker: one question at a time, and never in the main thread.
         self._server = grpc.server(ThreadPoolExecutor(max_workers=1), options=wire.CHANNEL_OPTIONS)

@@ -105,7 +105,9 @@ def resolve(requirements: Sequence[str], image: Image, constraints: Iterable[str
         Path(folder, "constraints.txt").write_text("\n".join(constraints) + "\n", "utf-8")
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
         command += ["--python-version", image.python, "--python-platform", image.uv_platform]
-        command += ["--index-strategy", "unsafe-best-match", "--no-build", "--no-config", *_sources()]
+        # Nothing is built; left to itself uv looks for the image's Python, over the network too.
+        command += ["--python", sys.executable, "--no-build", "--no-config"]
+        command += ["--index-strategy", "unsafe-best-match", *_sources()]
         command += ["--constraint", f"{folder}/constraints.txt", "-"]
         done = subprocess.run(command, input="\n".join(requirements), capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -1,12 +1,16 @@
 """What the tests share: a run of the whole path with a script in place of a model."""
 
+import fcntl
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -14,11 +18,29 @@ from hypothesis import settings
 
 from solver.config import load_config
 from solver.run import RunOptions, RunResult, run
+from tests.clock import Clock
 
 settings.register_profile("solver", deadline=None, derandomize=True)
 settings.load_profile("solver")
 
 PROJECT = Path(__file__).parent.parent
+ENGINES = ("test_engines", "test_real")
+"""Files that one worker runs one after the other, for each engine takes gigabytes; and the very first: vLLM forks, and
+a process in which torch has computed must not be forked."""
+LONGEST = (
+    *("test_report_browser", "test_docs", "test_failures", "test_sandbox_hostile", "test_merge_real", "test_sandbox"),
+    *("test_rehearse", "test_cli", "test_bundle"),
+)
+"""Files that come next, so that no worker is left alone with one of them at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n 2 --dist loadgroup` a file is one worker's, because its tests share what is expensive to start."""
+    order = [*ENGINES, *LONGEST]
+    items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("engines" if item.path.stem in ENGINES else item.path.stem))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,25 +91,51 @@ def solve(tmp_path: Path) -> Callable[..., RunResult]:
         options = RunOptions(
             tmp_path / "problems.csv", tmp_path / output, resume=resume, summary=tmp_path / "summary.json", plain=True
         )
-        return run(options, config, process_start=monotonic())
+        return run(options, config, process_start=time.monotonic())
 
     return solve
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """Limits pass at once; see `tests.clock`."""
+    clock = Clock()
+    clock.start(monkeypatch)
+    yield clock
+    clock.ahead = 0.0  # a module that was imported meanwhile may have kept it
 
 
 def solver_command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "solver", *map(str, arguments)]
 
 
-def run_solver(*arguments: str | Path, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
-    """`python -m solver ...` in a process of its own."""
-    environment = {**os.environ, **options.pop("env", {})}
-    return subprocess.run(
-        solver_command(*arguments),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=PROJECT,
-        env=environment,
-        check=False,
-        **options,
-    )
+@pytest.fixture
+def kaggle_ports() -> Iterator[None]:
+    """Kaggle's ports are always the same: who serves on this machine's own waits for every other test that does, of
+    this run or another."""
+    with Path(tempfile.gettempdir(), f"olympiad-solver-ports-{os.getuid()}.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run_solver(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`solver ...` in this process, which spares it a second of imports; its clock starts now."""
+    from solver.cli import main
+
+    command = ["solver", *map(str, arguments)]
+    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.setattr(sys, "argv", command)
+        patch.setattr("solver.run.process_start_time", time.monotonic)
+        patch.chdir(PROJECT)
+        try:
+            main()
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 0
+    return subprocess.CompletedProcess(command, code, stdout.getvalue(), stderr.getvalue())
+
+
+def spawn_solver(*arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """`python -m solver ...` in a process of its own, as a user starts it."""
+    command = solver_command(*arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=PROJECT, check=False)

@@ -11,11 +11,12 @@ import pytest
 from solver.errors import ModelError, UsageError
 from submission import bundle as bundle_module
 from submission import wheels as wheels_module
-from submission.bundle import BundleOptions, make_bundle, pack, slugify
+from submission.bundle import BundleOptions, cpu_builds, left_out, make_bundle, pack
 from submission.check import check_bundle
 from submission.config import SubmissionConfig, load_preset, preset_names, read_config
 from submission.errors import BundleError
 from submission.mounts import LAYOUTS, find_input, mount_point
+from submission.names import slugify
 from submission.push import push_bundle, request_of, steps
 from submission.wheels import Wheel, build_own_wheel, download, find_image, judge_wheels, resolve
 from tests.wheel_files import write_wheel
@@ -95,6 +96,12 @@ def test_every_preset_makes_a_bundle_that_check_passes_but_for_its_wheels(
     assert {finding.code for finding in check_bundle(bundle)} == {"wheels"}
 
 
+def test_a_bundle_that_is_nobodys_is_told(tmp_path: Path) -> None:
+    bundle = make("scripted", tmp_path / "bundle", kaggle__owner="your-kaggle-name")
+    found = {finding.code: finding.severity for finding in check_bundle(bundle)}
+    assert found["owner"] == "warning"
+
+
 def test_a_gpu_preset_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="aimo-3-h100 needs a model: --model DIR"):
         make("aimo-3-h100", tmp_path / "bundle")
@@ -109,6 +116,40 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not empty"):
         make("scripted", tmp_path / "bundle")
     assert files(tmp_path / "bundle") == {"notes.txt": b"mine"}
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(BundleError, match=r"bundle cannot be made: .*file is no folder that can be written to"):
+        make("scripted", tmp_path / "file" / "bundle")
+
+
+def test_another_that_came_first_is_not_written_over(tmp_path: Path, monkeypatch: Any) -> None:
+    out = tmp_path / "bundle"
+    monkeypatch.setattr(bundle_module, "_write_manifest", lambda folder: make_notes(out))
+    with pytest.raises(BundleError, match="cannot be written: directory not empty"):
+        make("scripted", out)
+    assert files(out) == {"notes.txt": b"mine"}
+
+
+def make_notes(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine", "utf-8")
+
+
+def test_a_preset_without_a_model_takes_none(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(BundleError, match="preset scripted plays texts in place of a model: leave the model out"):
+        make("scripted", tmp_path / "bundle", model)
+
+
+def test_weights_are_linked_and_what_one_might_edit_is_copied(tmp_path: Path, model: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(bundle_module, "_LINKED_BYTES", 1000)
+    (model / "model.safetensors").write_bytes(b"\0" * 1000)
+    (model / "original").mkdir()
+    bundle = make("miniature", tmp_path / "bundle", model)
+    assert (bundle / "model" / "model.safetensors").samefile(model / "model.safetensors")
+    assert not (bundle / "model" / "config.json").samefile(model / "config.json")
+    assert left_out(model) == ["original"]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +265,8 @@ def test_wheels_that_do_not_fit_the_image_are_refused_before_anything_is_written
     with pytest.raises(BundleError, match="the wheels do not fit py312: wrong tag: olympiad-solver needs fast"):
         make_bundle(load_preset("scripted", {"wheels.image": "py312"}), BundleOptions(tmp_path / "one"))
     assert not (tmp_path / "one").exists()
-    made = make_bundle(load_preset("scripted", {"wheels.image": "py311"}), BundleOptions(tmp_path / "two"))
+    settings = {"wheels.image": "py311", "kaggle.owner": "someone"}
+    made = make_bundle(load_preset("scripted", settings), BundleOptions(tmp_path / "two"))
     assert check_bundle(made) == []
 
 
@@ -247,6 +289,13 @@ def test_stable_abi_wheels_fit_every_later_python(image: str, fits: bool, tmp_pa
     assert bool(abi3.tags & find_image(image).tags) is fits
     newer = Wheel.read(write_wheel(tmp_path, "other", tag="cp311-cp311-manylinux_2_38_x86_64"))
     assert not newer.tags & find_image("py311").tags
+
+
+def test_a_cpu_build_is_no_wheel_for_a_gpu(tmp_path: Path) -> None:
+    wheels = [Wheel.read(write_wheel(tmp_path, "torch", version)) for version in ("2.13.0+cpu", "2.13.0+cu130", "2.13")]
+    (problem,) = cpu_builds(wheels, load_preset("aimo-3-h100"))
+    assert problem.startswith("torch-2.13.0+cpu-py3-none-any.whl is a build for CPUs, and aimo-3-h100 is for H100")
+    assert cpu_builds(wheels, load_preset("miniature")) == []
 
 
 def test_the_images_pins_are_not_replaced_unless_it_is_said(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
-import pytest
+from pathlib import Path
 
-from solver.chat import build_chat
+import pytest
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers.models import BPE
+
+from solver.chat import build_chat, load_tokenizer
 from solver.chat.tokenizer import ByteTokenizer
 from solver.config import ChatConfig
 from solver.errors import UsageError
 from solver.types import ExecutionResult, Mode, Problem
+from tests.test_openai_engine import write_byte_tokenizer
 
 TOKENIZER = ByteTokenizer()
 CHAT = build_chat(ChatConfig(), TOKENIZER)
@@ -103,3 +108,14 @@ def test_an_unknown_prompt_names_the_nearest() -> None:
 def test_a_character_cut_between_two_tokens_is_not_lost() -> None:
     stream = TOKENIZER.stream()
     assert "".join(stream.feed([byte]) for byte in "é½🙂".encode()) == "é½🙂"
+
+
+def test_the_tokens_with_a_character_are_those_whose_text_holds_it(tmp_path: Path) -> None:
+    markers = ByteTokenizer(("<|a}|>", "<|b|>"))
+    assert markers.tokens_with("}") == {ord("}"), 256}
+    folder = write_byte_tokenizer(tmp_path)
+    assert load_tokenizer(folder).tokens_with("}") == {ord("}")}
+    pieces = {"<unk>": 0, "<0x7D>": 1, "{x}": 2, "x": 3}
+    fallback = FastTokenizer(BPE(vocab=pieces, merges=[], byte_fallback=True, unk_token="<unk>"))
+    fallback.save(str(folder / "tokenizer.json"))
+    assert load_tokenizer(folder).tokens_with("}") == {1, 2}

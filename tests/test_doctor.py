@@ -13,7 +13,7 @@ from solver import doctor
 from solver.config import load_config
 from solver.doctor import Line, as_json, examine
 from solver.sandbox.layers import SandboxReport
-from tests.conftest import run_solver
+from tests.conftest import run_solver, spawn_solver
 
 WELL = SandboxReport({"seccomp": {"on": True, "detail": "x86_64"}}, None, {}, 0.1)
 
@@ -167,7 +167,7 @@ def test_deep_leaves_the_canary_out_where_it_could_not_start() -> None:
 
 @pytest.mark.real
 def test_the_embedded_model_is_well_by_the_command() -> None:
-    done = run_solver("doctor")
+    done = spawn_solver("doctor")
     assert done.returncode == 0, done.stdout
     assert "ok       model: " in done.stdout
     assert "sandbox: seccomp: " in done.stdout

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bench import abort, concurrent, orchestration
+from bench import abort, concurrent
 from bench.setting import FixedLength, running
 from solver.types import Completion, SamplingParams
 
@@ -30,13 +30,3 @@ def test_fixed_length_attempts_have_two_turns_of_given_length() -> None:
             return found
 
     assert asyncio.run(lengths()) == [(5, "stop"), (7, "length")]
-
-
-def test_the_free_engine_gives_all_tokens_in_chunks() -> None:
-    async def play() -> list[Completion]:
-        engine = orchestration.FreeEngine([1, 2, 3], chunk=4)
-        return [c async for c in engine.generate([], SamplingParams(max_tokens=10))]
-
-    completions = asyncio.run(play())
-    assert [len(c.token_ids) for c in completions] == [4, 4, 2]
-    assert completions[-1].finish_reason == "length"

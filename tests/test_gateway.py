@@ -32,7 +32,7 @@ SERVERS = {"aimo-2": AIMO2InferenceServer, "aimo-3": AIMO3InferenceServer}
 
 
 @pytest.fixture
-def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kaggle_ports: None) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(RERUN_VARIABLE, raising=False)
     (tmp_path / "test.csv").write_text(PUBLIC, "utf-8")
@@ -141,7 +141,7 @@ def test_frames_of_two_shapes_are_refused_at_the_end(problems: Path) -> None:
 def test_a_call_without_answer_ends_at_the_rehearsals_limit(problems: Path) -> None:
     over = threading.Event()
     with pytest.raises(GatewayError, match="GRPC_DEADLINE_EXCEEDED: predict gave no answer within"):
-        run(lambda i, p: over.wait(20), problems, call_seconds=0.3)
+        run(lambda i, p: over.wait(600), problems, call_seconds=0.3)
     over.set()
 
 
@@ -173,6 +173,7 @@ def test_a_scored_run_never_raises_and_writes_result_json(problems: Path, monkey
     assert json.loads(Path("result.json").read_text("utf-8"))["Succeeded"]
 
 
+@pytest.mark.usefixtures("kaggle_ports")
 @pytest.mark.parametrize("listener", [lambda i, p: 5, [].append, print], ids=["lambda", "bound method", "builtin"])
 def test_only_plain_functions_may_listen(listener: Any) -> None:
     with pytest.raises(ValueError, match="plain function"):

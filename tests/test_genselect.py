@@ -12,6 +12,7 @@ from solver.engine.scripted import Entry, ScriptedEngine
 from solver.genselect import is_worthwhile, parse_judgment
 from solver.run import RunResult
 from solver.types import Attempt, Candidate
+from tests.clock import Clock
 from tests.conftest import journal_lines
 
 Solve = Callable[..., RunResult]
@@ -190,12 +191,12 @@ def test_the_hybrid_judges_the_finalists_alone(solve: Solve, monkeypatch: pytest
     assert (prediction["answer"], reader.alone) == (42, 6)
 
 
-def test_time_that_runs_out_leaves_the_majority(solve: Solve, tmp_path: Path) -> None:
+def test_time_that_runs_out_leaves_the_majority(solve: Solve, tmp_path: Path, clock: Clock) -> None:
     script = [
-        {"when": "Below are a mathematics problem", "texts": ["x" * 9000], "tokens_per_second": 50},
+        {"when": "Below are a mathematics problem", "texts": ["x" * 9000], "tokens_per_second": 5},
         {"texts": ["\\boxed{41}", "\\boxed{42}"]},
     ]
-    settings = ("genselect.min_seconds=0.1", "budget.time_limit_seconds=5", "budget.reserve_seconds=3")
+    settings = ("budget.time_limit_seconds=600", "budget.reserve_seconds=200", "sandbox.spares=0")
     result = solve(PROBLEM, script, *EVERY, *ON, *settings)
     assert result.predictions[0].decided_by == "majority"
     selection = journal_lines(tmp_path / "submission.journal.jsonl", "genselect")[0]

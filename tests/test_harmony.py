@@ -34,6 +34,9 @@ class HarmonyTokenizer:
         ids = self._encoding.encode(marker, allowed_special="all")
         return ids[0] if len(ids) == 1 else None
 
+    def tokens_with(self, character: str) -> frozenset[int]:
+        raise NotImplementedError
+
     def stream(self) -> ByteTextStream:
         raise NotImplementedError
 

@@ -40,22 +40,41 @@ def test_text_that_does_not_repeat_is_never_a_loop() -> None:
     assert not loops([noise.randrange(50_000) for _ in range(30_000)])
 
 
+@given(st.integers(1, 200), st.integers(0, 100))
+def test_a_loop_of_any_period_is_found_wherever_it_begins(period: int, before: int) -> None:
+    noise = random.Random(period)
+    fresh = [noise.randrange(10**9) for _ in range(before + period)]
+    a_repeat = -(-30 // period) * period  # tokens from one occurrence to the next that does not overlap it
+    tokens = fresh + fresh[before:] * 700
+    assert not loops(tokens[: before + 19 * a_repeat])
+    assert loops(tokens[: before + 20 * a_repeat + 60])
+
+
+def test_a_phrase_between_other_text_is_found_wherever_it_stands() -> None:
+    phrase, noise = list(range(100, 130)), random.Random(0)
+    text = [token for _ in range(49) for token in (*phrase, *(noise.randrange(10**6) for _ in range(17)))]
+    assert all(loops([0] * before + text) for before in range(30))
+
+
 @given(st.lists(st.integers(0, 3), max_size=400), st.lists(st.integers(1, 50), max_size=40), st.integers(2, 6))
-def test_it_does_not_matter_how_the_tokens_come(tokens: list[int], cuts: list[int], ngram: int) -> None:
-    detector, start, found = LoopDetector(ngram, 5), 0, False
+def test_it_does_not_matter_how_the_tokens_come(tokens: list[int], cuts: list[int], block: int) -> None:
+    detector, start, found = LoopDetector(block, 5), 0, False
     for cut in [*cuts, len(tokens)]:
         found = found or detector.is_looping(tokens[start : start + cut])
         start += cut
-    assert found == loops(tokens, ngram=ngram, repeats=5) == by_counting(tokens, ngram, 5)
+    assert found == loops(tokens, block=block, repeats=5) == by_counting(tokens, block, 5)
 
 
-def by_counting(tokens: list[int], ngram: int, repeats: int) -> bool:
-    seen: dict[tuple[int, ...], tuple[int, int]] = {}
-    for end in range(ngram, len(tokens) + 1):
-        count, last = seen.get(gram := tuple(tokens[end - ngram : end]), (0, -ngram))
-        if end - last >= ngram:
-            seen[gram] = (count + 1, end)
-    return any(count >= repeats for count, _ in seen.values())
+def by_counting(tokens: list[int], block: int, repeats: int) -> bool:
+    counts: dict[tuple[int, ...], tuple[int, int]] = {}
+    for start in range(len(tokens) - len(tokens) % block - block + 1):
+        if (ngram := tuple(tokens[start : start + block])) in counts:
+            count, last = counts[ngram]
+            if start - last >= block:
+                counts[ngram] = count + 1, start
+        elif start % block == 0:
+            counts[ngram] = 1, start
+    return any(count >= repeats for count, _ in counts.values())
 
 
 def test_a_fingerprint_needs_enough_tokens() -> None:

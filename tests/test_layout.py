@@ -14,7 +14,7 @@ WRAPPED = {
     "aiohttp": {"engine/openai.py", "engine/server.py"},
     "polars": {"problem.py"},
     "rich": {"live.py", "show.py"},
-    "typer": {"cli.py"},
+    "typer": {"cli.py", "entry.py"},
     "plotly": {"report/page.py"},
     "tokenizers": {"chat/tokenizer.py", "model.py"},
     "jinja2": {"chat/template.py", "report/page.py"},
@@ -23,6 +23,7 @@ WRAPPED = {
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"entry"},
     {"doctor", "facade"},
     {"run", "service", "show", "tune"},
     {"replay", "simulate", "learn", "report"},

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 import merge.run
 import merge.sweep
 from merge.errors import MergeError, RecipeError
-from merge.evaluate import COLUMNS, EvaluateOptions, Evaluation, Figure, bootstrap, read_evaluation, summarize, wilson
+from merge.evaluate import (
+    COLUMNS,
+    EvaluateOptions,
+    Evaluation,
+    Figure,
+    bootstrap,
+    evaluate_files,
+    read_evaluation,
+    summarize,
+    wilson,
+)
 from merge.sweep import Point, SweepOptions, choose, parse_weights, sweep
 from solver.errors import SolverError
 from tests.checkpoints import make_checkpoint
@@ -48,6 +58,19 @@ def test_a_sweep_measures_every_weight_and_keeps_no_checkpoint(folder: Path) -> 
     points = [json.loads(line) for line in Path("out/points.jsonl").read_text("utf-8").splitlines()]
     assert [point["weight"] for point in points] == [0.0, 1.0]
     assert points[0]["evaluation"]["figures"]["code"]["value"] > 0
+
+
+def test_one_checkpoint_is_measured_on_several_files_and_a_second_run_goes_on(folder: Path) -> None:
+    files = [Path("problems.csv"), Path("others.csv")]
+    write_problems(folder / "others.csv", PROBLEMS[:2])
+    options = EvaluateOptions(attempts=3, engine="scripted")
+    text = evaluate_files(Path("tir"), files, Path("out"), options)
+    assert [line.split("|")[1:3] for line in text.splitlines()[2:]] == [[" problems ", " 4 "], [" others ", " 2 "]]
+    journal = (folder / "out/others.jsonl").read_text("utf-8")
+    assert evaluate_files(Path("tir"), files, Path("out"), options) == text
+    assert (folder / "out/others.jsonl").read_text("utf-8").count('"kind": "attempt"') == journal.count(
+        '"kind": "attempt"'
+    )
 
 
 def has_matplotlib() -> bool:

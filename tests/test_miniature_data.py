@@ -15,7 +15,7 @@ from typing import get_args
 import pytest
 
 from merge.journals import right_attempts
-from merge.miniature.data import draw_samples, mixed_samples, write_evaluation
+from merge.miniature.data import OFTEN, draw_samples, mixed_samples, write_evaluation
 from merge.miniature.family import FAMILIES, Area
 from merge.miniature.gsm8k import as_program, read_gsm8k
 from merge.samples import Sample, read_samples, tokenize, write_samples
@@ -133,6 +133,26 @@ def test_a_sample_becomes_the_tokens_that_a_run_would_have_seen() -> None:
     text = tokenizer.decode(tokens.token_ids)
     assert "</tool_call>\n```output\n5\n```\n\nThe answer" in text
     assert chat.code_call(tokenizer.encode(sample.turns[0])) == "print(2 + 3)"
+
+
+def test_a_sample_cut_at_its_call_learns_no_end() -> None:
+    tokenizer = ByteTokenizer()
+    chat = build_chat(load_config("miniature").chat, tokenizer)
+    whole = Sample.of_program("What is 2+3?", "print(2 + 3)", 5)
+    tokens = tokenize(whole.cut_at_call(), chat, tokenizer)
+    own = [i for i, is_own in zip(tokens.token_ids, tokens.is_own, strict=True) if is_own]
+    assert tokenizer.decode(own) == "<tool_call>\nprint(2 + 3)\n</tool_call>"
+    assert tokens.token_ids == tokenize(whole, chat, tokenizer).token_ids[: len(tokens)]
+
+
+def test_every_trained_family_is_drawn_and_what_the_examples_ask_about_more_often() -> None:
+    problems = [sample.problem for sample in islice(draw_samples("tir", 3), 2 * SAMPLES)]
+    trained = {name: it for name, it in FAMILIES.items() if not it.held_out}
+    assert set(trained) >= OFTEN
+    drawn = {name: [as_pattern(text) for text in it.trained_phrasings] for name, it in trained.items()}
+    counts = {name: sum(any(p.fullmatch(it) for p in drawn[name]) for it in problems) for name in trained}
+    assert min(counts.values()) > 0
+    assert min(counts[name] for name in OFTEN) > min(counts.values())
 
 
 def test_right_attempts_of_a_journal_become_samples_and_others_do_not(tmp_path: Path) -> None:

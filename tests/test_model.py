@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import subprocess
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from solver.errors import ModelError
 from solver.model import embedded_folder, find_model, miniature_folder
+from tests.conftest import PROJECT
 
 
 @pytest.fixture
@@ -59,3 +61,40 @@ def test_what_the_build_says_last_is_told(package: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "executable", str(failing))
     with pytest.raises(ModelError, match=r"could not be made: no room, -m merge miniature .*/miniature-\w+$"):
         asyncio.run(find_model(None))
+
+
+CONVERT = """
+import json, sys, time
+import solver.model
+from tokenizers import Tokenizer, models
+
+def write(folder):
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"half")
+    if "hang" in sys.argv:
+        print("half", flush=True)
+        time.sleep(600)
+    (folder / "model.safetensors").write_bytes(b"whole")
+    Tokenizer(models.WordLevel({"<|im_end|>": 0}, unk_token="<|im_end|>")).save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({"eos_token_id": int("wrong" in sys.argv)}))
+
+solver.model._write_model = write
+solver.model.main()
+"""
+
+
+def test_a_killed_or_wrong_conversion_leaves_nothing_half_made_and_the_next_one_works(tmp_path: Path) -> None:
+    """The writing of the model is played: half of it, then the process hangs."""
+    folder = tmp_path / "cache" / "model"
+    command = [sys.executable, "-c", CONVERT, str(folder)]
+    with subprocess.Popen([*command, "hang"], cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        process.kill()
+    assert not folder.exists()
+    wrong = subprocess.run([*command, "wrong"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert "converts it wrongly" in wrong.stderr
+    assert not folder.exists()
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0
+    assert (folder / "model.safetensors").read_bytes() == b"whole"
+    assert not list(folder.parent.glob(".*.partial"))

@@ -117,7 +117,7 @@ def with_engine(
     async def main() -> Any:
         async with AsyncExitStack() as stack:
             urls = tuple([await stack.enter_async_context(server.serving()) for server in servers])
-            defaults = {"max_model_len": 200, "retry_seconds": 1.0, "start_seconds": 0.2}
+            defaults = {"max_model_len": 200, "retry_seconds": 60.0, "start_seconds": 0.2}
             config = EngineConfig(name="openai", base_urls=urls, **{**defaults, **settings})
             engine = build_engine(config, folder)
             assert isinstance(engine, OpenAIEngine)
@@ -287,7 +287,7 @@ def test_a_server_that_falls_silent_is_given_up(folder: Path, monkeypatch: pytes
         return response
 
     silent.completions = hang  # type: ignore[method-assign]
-    assert tokens(with_engine(folder, [silent, other], sample, retry_seconds=10)) == list(range(100, 110))
+    assert tokens(with_engine(folder, [silent, other], sample, retry_seconds=60)) == list(range(100, 110))
     assert other.requests[0]["prompt"] == [*PROMPT, 100]
 
 

@@ -17,6 +17,7 @@ from submission.doctor import Gpu, judge_canary, judge_gpus, parse_gpus, shorten
 from submission.errors import HealthError
 from submission.faults import FAULTS, inject, stop_injecting
 from submission.server import Contest, make_predict
+from tests.clock import Clock
 from tests.conftest import write_script
 
 H100 = HealthConfig(gpu="H100", gpu_memory_gib=78)
@@ -30,7 +31,7 @@ def config(health: dict[str, Any] | None = None, **engine: Any) -> SubmissionCon
             "solver": {
                 "engine": {"name": "scripted", "max_model_len": 8192, **engine},
                 "attempts": {"num_attempts": 4, "max_tokens": 2048},
-                "budget": {"reserve_seconds": 0, "base_seconds": 3, "draw_seconds": 0, "cap_seconds": 3},
+                "budget": {"reserve_seconds": 0, "base_seconds": 60, "draw_seconds": 0, "cap_seconds": 60},
             },
             "health": {"canary": "6 times 7?", "canary_answer": 42, "canary_must": "tokens"} | (health or {}),
         }
@@ -54,6 +55,17 @@ def contest(tmp_path: Path) -> Iterator[Callable[..., Contest]]:
     stop_injecting()
     for contest in made:
         contest.close()
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[Contest], None]:
+    """Problems of this contest get a third of a second from now on; a minute else, which nothing here uses up."""
+
+    def hurry(contest: Contest) -> None:
+        next_deadline = contest._next_deadline
+        monkeypatch.setattr(contest, "_next_deadline", lambda: next_deadline().capped(0.3))
+
+    return hurry
 
 
 def ask(contest: Contest, name: str = "0a1b2c") -> pl.DataFrame:
@@ -92,11 +104,13 @@ def test_predict_takes_what_gateways_and_mocks_pass(contest: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"blocked-loop"}))
-def test_predict_answers_in_time_whatever_fails(fault: str, contest: Any) -> None:
+def test_predict_answers_in_time_whatever_fails(fault: str, contest: Any, hurry: Any) -> None:
     inject(lambda number: fault if number == 1 else None)
     started = contest()
+    if fault in ("hang", "slow"):
+        hurry(started)
     assert_valid(ask(started))
-    assert started.deadline.at + 2 > monotonic()
+    assert started.deadline.at + 30 > monotonic()
     assert_valid(ask(started, "ffffff"), "ffffff")
     assert started.health.num_answers == 2
 
@@ -115,7 +129,7 @@ def test_an_engine_that_cannot_be_started_leaves_fallbacks_at_once(contest: Any)
     began = monotonic()
     for name in ("a", "b", "c"):
         assert_valid(ask(started, name), name)
-    assert monotonic() - began < 3
+    assert monotonic() - began < 60  # the time of one
     record = json.loads((started._work / "health.json").read_text("utf-8"))
     assert record["state"] == "dead"
     assert record["fallback_reasons"] == {"error": 3}
@@ -140,20 +154,22 @@ def test_a_commit_run_with_a_dead_model_fails_loudly(contest: Any, tmp_path: Pat
         wrong.require_health()
 
 
-def test_a_commit_run_of_fallbacks_alone_fails_loudly(contest: Any) -> None:
+def test_a_commit_run_of_fallbacks_alone_fails_loudly(contest: Any, hurry: Any) -> None:
     started = contest(is_scored=False)
     started.require_health()
+    hurry(started)
     inject(lambda number: "hang")
     ask(started)
     with pytest.raises(HealthError, match="1 of 1 answers are fallbacks"):
         started.require_answers()
 
 
-def test_the_watchdog_answers_with_the_best_candidate_so_far(contest: Any, tmp_path: Path) -> None:
+def test_the_best_candidate_at_the_deadline_is_the_answer(contest: Any, tmp_path: Path, clock: Clock) -> None:
     entry = {"when": "", "texts": ["\\boxed{17}"]}
-    slow = {"when": "6 times 7", "texts": ["\\boxed{42}", "so " * 900], "tokens_per_second": 100}
+    slow = {"when": "6 times 7", "texts": ["\\boxed{42}", "so " * 900], "tokens_per_second": 5}
     script = write_script(tmp_path / "script.jsonl", [slow, entry])
     settings = config({"canary": "1 + 1"}, scripted={"script": str(script)})
+    settings.solver["sandbox"] = {"spares": 0}
     started = contest(settings)
     assert ask(started)["answer"][0] == 42
     assert started.health.decided_by["majority"] + started.health.decided_by["consensus"] == 1
@@ -161,7 +177,7 @@ def test_the_watchdog_answers_with_the_best_candidate_so_far(contest: Any, tmp_p
 
 @pytest.mark.parametrize("expected", [2, 10])
 def test_more_problems_than_expected_still_get_their_time(expected: int, contest: Any) -> None:
-    started = contest(seconds=60, expected_problems=expected)
+    started = contest(seconds=600, expected_problems=expected)
     deadlines = []
     for number in range(4):
         assert_valid(ask(started, str(number)), str(number))
@@ -174,7 +190,7 @@ def test_when_the_time_is_over_answers_come_at_once(contest: Any) -> None:
     started = contest(seconds=1, process_start=monotonic() - 10)
     began = monotonic()
     assert_valid(ask(started))
-    assert monotonic() - began < 3
+    assert monotonic() - began < 30
     assert started.health.fallback_reasons["no time"] == 1
 
 
@@ -185,11 +201,12 @@ def test_a_health_file_that_cannot_be_written_costs_no_answer(contest: Any, tmp_
     assert started.health.unwritten
 
 
-def test_every_line_of_the_log_may_be_the_last_and_counts_the_fallbacks(contest: Any, capsys: Any) -> None:
+def test_every_line_of_the_log_may_be_the_last_and_counts_the_fallbacks(contest: Any, hurry: Any, capsys: Any) -> None:
     inject(lambda number: "hang" if number == 2 else None)
     started = contest()
-    for name in ("a", "b"):
-        ask(started, name)
+    ask(started, "a")
+    hurry(started)
+    ask(started, "b")
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert "problem 2, b" in last
     assert "1 of 2 answers are fallbacks (1 no time); health ok" in last

@@ -4,32 +4,42 @@ clean environment."""
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from solver.errors import UsageError
-from submission.bundle import BundleOptions, make_bundle
+from submission.bundle import BundleOptions, make_bundle, pack
 from submission.config import load_preset
 from submission.environment import find_python
 from submission.errors import RehearsalError
 from submission.faults import parse_fault
-from submission.rehearse import RehearsalOptions, Report, classify, rehearse
+from submission.isolation import namespaces
+from submission.rehearse import RehearsalOptions, rehearse
+from submission.verdict import Report, classify
 from submission.wheels import find_image
+from tests.wheel_files import write_wheel
 
 PROBLEMS = "id,problem,answer\na1,What is 6 times 7?,42\nb2,Add 40 and 2.,42\nc3,Halve 84.,42\n"
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Any:
-    bundle = make_bundle(load_preset("scripted"), BundleOptions(tmp_path / "bundle", wheels=False))
+def play(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """A problem has five seconds at the most, the run minutes."""
+    config = load_preset("scripted")
+    config.solver["budget"] |= {"base_seconds": 5, "cap_seconds": 5}
+    bundle = make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
+    if namespaces() is None:
+        request.getfixturevalue("kaggle_ports")
     problems = tmp_path / "problems.csv"
     problems.write_text(PROBLEMS, "utf-8")
 
     def play(mode: Any, **options: Any) -> Report:
         values: dict[str, Any] = {"layouts": ("new",), "runner": "script", "clean": False, "scored_runs": 1}
-        values |= {"time_limit_seconds": 90.0} | options
+        values |= {"time_limit_seconds": 300.0} | options
         return rehearse(bundle, problems, RehearsalOptions(modes=(mode,), **values))
 
     return play
@@ -51,6 +61,7 @@ def test_the_notebook_passes_a_commit_run_in_a_real_kernel(play: Any) -> None:
     assert set(report.runs[0].answers) == {"000aaa", "111bbb", "222ccc"}
 
 
+@pytest.mark.usefixtures("kaggle_ports")
 def test_without_namespaces_the_tree_is_write_protected_and_names_do_not_resolve(play: Any) -> None:
     report = play("commit", use_namespaces=False)
     assert report.stage.startswith("no namespaces here")
@@ -58,7 +69,7 @@ def test_without_namespaces_the_tree_is_write_protected_and_names_do_not_resolve
 
 
 def test_a_problem_that_hangs_in_a_commit_run_is_answered_in_time_and_told(play: Any) -> None:
-    report = play("commit", fault="hang@1", time_limit_seconds=30.0)
+    report = play("commit", fault="hang@1")
     assert len(report.runs[0].answers) == 3
     assert "fallbacks" in {finding.code for finding in report.all_findings}
     assert report.runs[0].health["fallbacks"] == 1
@@ -87,10 +98,51 @@ def test_a_fault_is_named_with_its_problem() -> None:
         parse_fault("hang@x")
 
 
-def test_a_bundle_for_a_python_that_is_not_here_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpus_bundle_is_rehearsed_anywhere_without_its_model(tmp_path: Path) -> None:
+    settings = {"kaggle.owner": "someone", "kaggle.model_source": "openai/gpt-oss-120b/transformers/default/1"}
+    bundle = make_bundle(load_preset("aimo-3-h100", settings), BundleOptions(tmp_path / "bundle", wheels=False))
+    problems = tmp_path / "problems.csv"
+    problems.write_text(PROBLEMS, "utf-8")
+    options = RehearsalOptions(layouts=("m",), runner="script", clean=False, time_limit_seconds=90.0)
+    with pytest.raises(RehearsalError, match=r"lies on Kaggle alone: .* or rehearse all but the model with --without"):
+        rehearse(bundle, problems, options)
+    report = rehearse(bundle, problems, replace(options, without_model=True, fault="engine-crash@1"))
+    assert [(run.mode, len(run.answers), run.fallbacks) for run in report.runs] == [("commit", 3, 0), ("rerun", 3, 0)]
+    assert {finding.code for finding in report.all_findings} == {"health"}  # started again, and says so
+    assert report.ok
+    assert report.expected_score is None
+    assert report.stage.endswith("texts in place of the model")
+
+
+def test_a_rehearsal_in_this_environment_installs_nothing_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bundle = make_bundle(load_preset("scripted"), BundleOptions(Path("bundle"), wheels=False))
+    requirements = bundle / "wheels" / "requirements.txt"
+    requirements.write_text("surely-not-installed==1.0\n", "utf-8")
+    pack([write_wheel(tmp_path, "surely_not_installed"), requirements], bundle / "wheels" / "wheels.tarball")
+    (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
+    options = RehearsalOptions(("commit",), ("new",), runner="script", clean=False, time_limit_seconds=90.0)
+    assert rehearse(bundle, Path("problems.csv"), options).all_findings == []
+    assert find_spec("surely_not_installed") is None
+
+
+def test_what_would_fail_after_minutes_is_told_at_once(play: Any, tmp_path: Path) -> None:
+    with pytest.raises(RehearsalError, match="holds no wheels: rehearse it in this environment, with --here"):
+        play("commit", clean=True)
+    with pytest.raises(UsageError, match=r"--kaggle-files .*: there is no .*aimo_3_inference_server.py"):
+        play("commit", kaggle_files=tmp_path)
+    (tmp_path / "kept" / "commit-new-1").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"--keep .*kept is not empty"):
+        play("commit", keep=tmp_path / "kept")
+
+
+def test_a_bundle_for_a_python_that_is_not_here_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
     other = next(name for name in ("py312", "py313") if find_image(name).version != sys.version_info[:2])
-    with pytest.raises(RehearsalError, match="which this machine lacks: install it, or bundle with --image host"):
+    with pytest.raises(RehearsalError, match="which this machine lacks: `uv python install 3"):
         find_python(find_image(other))
 
 

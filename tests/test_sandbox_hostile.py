@@ -28,14 +28,15 @@ def run_corpus(level: str, without: tuple[str, ...], names: list[str]) -> tuple[
     if level in ROOT_LEVELS[1:]:
         command = [sys.executable, str(TESTS / "privileges.py"), level, *command]
     environment = os.environ | {"PYTHONPATH": str(TESTS.parent), "HOME": "/"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     said = [json.loads(line) for line in done.stdout.splitlines()]
     return [it for it in said if "finding" in it], said[-1]
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", [level for level in LEVELS if "docker" in level] or LEVELS)
 def test_a_few_hostile_snippets_reach_nothing(level: str) -> None:
+    """The levels that get the whole corpus with `make hostile` alone."""
     findings, figures = run_corpus(level, (), A_FEW)
     assert findings == []
     assert figures["done"] >= len(A_FEW)

@@ -1,10 +1,18 @@
 """What vLLM's errors and our settings mean to each other. Messages are those of vLLM 0.32."""
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from solver.config import load_config
+from bench.orchestration import FreeCore
+from solver.config import EngineConfig, load_config
+from solver.engine.entropy import entropy
+from solver.engine.vllm import VllmEngine
 from solver.engine.vllm_options import _speculation, explain
 from solver.errors import UsageError
+from solver.types import Completion, SamplingParams
 
 
 @pytest.mark.parametrize(
@@ -49,3 +57,20 @@ def test_speculation_is_passed_on() -> None:
 def test_speculation_that_cannot_be_is_a_usage_error(settings: list[str]) -> None:
     with pytest.raises(UsageError, match="speculation"):
         load_config(settings=settings)
+
+
+# Here and not with the measurements: a test that imports vLLM before `test_engines` would keep that from forking.
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore")
+def test_the_stand_in_core_feeds_the_engine_what_vllm_would(tmp_path: Path) -> None:
+    async def play() -> list[Completion]:
+        engine: Any = VllmEngine(EngineConfig(), tmp_path)
+        engine._engine = FreeCore([1, 2, 3, 4, 5], chunk=2, logprobs=2)
+        return [completion async for completion in engine.generate([7], SamplingParams(max_tokens=5))]
+
+    completions = asyncio.run(play())
+    assert [completion.token_ids for completion in completions] == [(1, 2), (3, 4), (5,)]
+    assert [completion.finish_reason for completion in completions] == [None, None, "length"]
+    assert [completion.num_cached_tokens for completion in completions] == [0, None, None]
+    assert completions[0].logprobs == (-0.7, -0.7)
+    assert completions[0].entropies == (entropy([-0.7, -0.7]),) * 2

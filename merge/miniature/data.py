@@ -15,17 +15,47 @@ from solver.types import Mode
 Held = Literal["instances", "phrasings", "families"]
 """What an evaluation set holds out: fresh numbers in trained wordings, wordings never trained, or whole families."""
 
+OFTEN = {
+    "area-plus-perimeter",
+    "change-from-note",
+    "common-divisor-of-powers",
+    "digits-of-a-power",
+    "divisors-of-a-factorial",
+    "domino-strip",
+    "greatest-prime-factor",
+    "heads-and-legs",
+    "mixed-team",
+    "no-two-neighbours",
+    "numbers-with-digit-sum",
+    "palindrome-multiple",
+    "power-remainder",
+    "pump-and-drain",
+    "recurrence-remainder",
+    "sum-of-integer-roots",
+    "sum-of-term-formula",
+    "sum-of-two-dice",
+    "three-remainders",
+    "zeros-of-a-factorial",
+}
+"""Families of the kinds that examples/problems.csv asks about, in other words and numbers: what a user sees first."""
+
+_TIMES_OFTEN = 3
+_CUT_SHARE = 0.75  # of the generated programs stand without the sentence that boxes what they print
+
 
 def draw_samples(mode: Mode, seed: int) -> Iterator[Sample]:
-    """Samples for ever: each round goes once through all trained families in a new order."""
+    """Samples for ever: each round goes through all trained families in a new order, thrice through some."""
     random = Random(f"train {mode} {seed}")
     while True:
         names = sorted(name for name, family in FAMILIES.items() if not family.held_out)
+        names += (_TIMES_OFTEN - 1) * sorted(OFTEN)
         random.shuffle(names)
         for name in names:
             family = FAMILIES[name]
             case = family.draw(random)
-            yield as_sample(case, random.choice(family.trained_phrasings), mode, random)
+            sample = as_sample(case, random.choice(family.trained_phrasings), mode, random)
+            is_cut = mode == "tir" and random.random() < _CUT_SHARE
+            yield sample.cut_at_call() if is_cut else sample
 
 
 def as_sample(case: Case, phrasing: str, mode: Mode, random: Random) -> Sample:

@@ -29,6 +29,9 @@ class Tokenizer(Protocol):
     def token_id(self, marker: str) -> int | None:
         """The one token that `marker` is, or None."""
 
+    def tokens_with(self, character: str) -> frozenset[int]:
+        """Every token whose text holds the ASCII character."""
+
     def stream(self) -> TextStream: ...
 
 

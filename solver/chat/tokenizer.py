@@ -22,6 +22,7 @@ class FolderTokenizer:
             raise ModelError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
         # Special tokens that stand in a problem's or a program's text are text.
         self._tokenizer.encode_special_tokens = True
+        self._tokens_with: dict[str, frozenset[int]] = {}
 
     def encode(self, text: str) -> list[int]:
         # A lone surrogate (JSON can carry one) has no UTF-8 form.
@@ -33,6 +34,14 @@ class FolderTokenizer:
 
     def token_id(self, marker: str) -> int | None:
         return self._tokenizer.token_to_id(marker)
+
+    def tokens_with(self, character: str) -> frozenset[int]:
+        if character not in self._tokens_with:
+            # Vocabularies write ASCII as itself; where they fall back to bytes, as <0x7D> too.
+            byte = f"<0x{ord(character):02X}>"
+            pieces = self._tokenizer.get_vocab(with_added_tokens=True).items()
+            self._tokens_with[character] = frozenset(t for piece, t in pieces if character in piece or piece == byte)
+        return self._tokens_with[character]
 
     def stream(self) -> "FolderTextStream":
         return FolderTextStream(self)
@@ -63,6 +72,9 @@ class ByteTokenizer:
 
     def token_id(self, marker: str) -> int | None:
         return 256 + self.markers.index(marker) if marker in self.markers else None
+
+    def tokens_with(self, character: str) -> frozenset[int]:
+        return frozenset({ord(character), *(256 + n for n, marker in enumerate(self.markers) if character in marker)})
 
     def stream(self) -> "ByteTextStream":
         return ByteTextStream(self.markers)

@@ -144,6 +144,7 @@ def _sampling_params(params: SamplingParams) -> Any:
         detokenize=bool(params.stop),  # text is needed for nothing else
         skip_special_tokens=False,
         logprobs=params.logprobs,
+        flat_logprobs=True,  # a few lists instead of a table for each token
         ignore_eos=params.ignore_eos,
         output_kind=RequestOutputKind.DELTA,
     )
@@ -153,8 +154,10 @@ def _logprobs(part: Any) -> tuple[tuple[float, ...] | None, tuple[float, ...] | 
     """Of the sampled tokens, and the entropies at them; None where none were asked for."""
     if not part.logprobs:
         return None, None
-    chosen = tuple(table[token].logprob for token, table in zip(part.token_ids, part.logprobs, strict=True))
-    return chosen, tuple(entropy(entry.logprob for entry in table.values()) for table in part.logprobs)
+    # For each token its own comes first, then those of the most likely ones, itself among them or not.
+    flat, starts = part.logprobs.logprobs, part.logprobs.start_indices
+    spans = zip(starts, part.logprobs.end_indices, strict=True)
+    return tuple(flat[start] for start in starts), tuple(entropy(flat[start + 1 : end]) for start, end in spans)
 
 
 def _root_cause(log: Path, error: Exception) -> str:
