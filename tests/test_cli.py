@@ -127,6 +127,7 @@ ERRORS = [
     (["solve", "{p}", "-o", "{p}"], 2, "is named twice"),
     (["solve", "{p}", "--summary", "{p}"], 2, "is named twice"),
     (["solve", "{p}", "-o", "/dev/null"], 1, "is not a regular file"),
+    (["solve", "{p}", "-o", "{d}/s.tsv"], 1, "ends in .csv or .parquet"),
     (["sovle"], 2, "sovle"),
     (["score", "{p}", "{d}/none.csv"], 1, "cannot read"),
 ]
@@ -172,6 +173,18 @@ def test_an_interrupt_writes_the_answers_so_far_and_resume_continues(files: Path
     assert done.returncode == 0
     assert "score 6/6" in done.stdout
     assert "2 of 6 problems were decided before" in done.stderr
+
+
+def test_two_runs_at_once_do_not_write_one_journal(files: Path) -> None:
+    slow = [{"texts": ["x" * 5000], "fault": "hang", "fault_after": 100}]
+    with subprocess.Popen(solver_command(*scripted(files, slow)), stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: (files / "s.journal.jsonl").exists() and journal_lines(files / "s.journal.jsonl", "header"))
+        for more in ([], ["--resume"]):
+            done = run_solver(*scripted(files, answers(), *more))
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith("error: another run is writing the journal")
+        process.kill()
+    assert run_solver(*scripted(files, answers(), "--resume")).returncode == 0
 
 
 def test_an_interrupt_before_anything_is_solved_leaves_earlier_answers_alone(files: Path) -> None:
