@@ -34,13 +34,24 @@ LONGEST = (
 """Files that come next, so that no worker is left alone with one of them at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup` a file is one worker's, because its tests share what is expensive to start."""
     order = [*ENGINES, *LONGEST]
     items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("engines" if item.path.stem in ENGINES else item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2` a file is one worker's, for its tests share what is expensive to start, and so are the engines' files.
+    (The marker `xdist_group`, which would say the same, does nothing under pytest 9.2.)"""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "engines" if Path(file).stem in ENGINES else file
+
+    config.option.loadscopereorder = False  # as collected, not by number of tests
+    return ByFile(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
