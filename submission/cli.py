@@ -122,7 +122,7 @@ def rehearse(
     for finding in outcome.findings:
         print(finding.line())
     if outcome.expected_score is not None:
-        print(f"score of two runs (1, 1/2 or 0 a problem): {outcome.expected_score:g}/{outcome.runs[-1].problems}")
+        print(f"score of two runs (1, 1/2 or 0 a problem): {outcome.expected_score:g}/{outcome.best_score}")
     if report is not None:
         report.write_text(json.dumps(outcome.as_record(), indent=2) + "\n", "utf-8")
     print("rehearsal: ok" if outcome.ok else "rehearsal: failures found")

@@ -24,6 +24,7 @@ from solver.types import Problem
 from submission.config import SubmissionConfig, read_config
 from submission.environment import copy_environment, prepare_environment
 from submission.errors import RehearsalError
+from submission.faults import parse_fault
 from submission.isolation import describe_isolation, isolate, namespaces
 from submission.mounts import LAYOUTS, Layout
 from submission.protocol import Protocol
@@ -81,6 +82,7 @@ def rehearse(
         )
     asked = read_problems(problems)[: options.num_problems]
     options, plan = _checked(options, bundle, config.protocol), list(_plan(config, options))
+    _check_fault(options, len(asked))
     report = Report(stage=_stage(options))
     environment = prepare_environment(_image(config, options)) if options.clean else None
     for mode, layout, number in plan:
@@ -94,6 +96,16 @@ def rehearse(
             tell(f"  {finding.line()}")
     compare_runs(report, asked)
     return report
+
+
+def _check_fault(options: RehearsalOptions, num_problems: int) -> None:
+    """Raises UsageError for a fault that no run would come to."""
+    if options.fault is None:
+        return
+    _, number = parse_fault(options.fault)
+    most = max(len(VISIBLE) if mode == "commit" else num_problems for mode in options.modes)
+    if number > most:
+        raise UsageError(f"--fault {options.fault}: there are only {most} problems")
 
 
 def _image(config: SubmissionConfig, options: RehearsalOptions) -> Image:

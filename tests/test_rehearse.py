@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from solver.errors import UsageError
+from solver.types import Problem
 from submission.bundle import BundleOptions, make_bundle, pack
 from submission.config import load_preset
 from submission.environment import find_python
 from submission.errors import RehearsalError
 from submission.faults import parse_fault
 from submission.rehearse import RehearsalOptions, rehearse
-from submission.verdict import Report, classify
+from submission.verdict import Report, Run, classify, compare_runs
 from submission.wheels import find_image
 from tests.wheel_files import write_wheel
 
@@ -154,6 +155,8 @@ def test_kaggles_own_files_take_our_notebook_in_both_modes(name: str, tmp_path: 
 def test_what_would_fail_after_minutes_is_told_at_once(play: Any, tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="holds no wheels: rehearse it in this environment, with --here"):
         play("commit", clean=True)
+    with pytest.raises(UsageError, match="--fault hang@4: there are only 3 problems"):
+        play("commit", fault="hang@4")
     with pytest.raises(UsageError, match=r"--kaggle-files .*: there is no .*aimo_3_inference_server.py"):
         play("commit", kaggle_files=tmp_path)
     (tmp_path / "kept" / "commit-new-1").mkdir(parents=True)
@@ -195,6 +198,22 @@ def test_what_the_notebook_imports_needs_nothing_of_what_makes_bundles() -> None
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=True
     )
     assert not {"grpc", "google", "nbformat", "nbclient", "packaging", "kaggle"} & set(done.stdout.split())
+
+
+def test_a_run_is_scored_where_answers_are_known_and_the_model_gave_them() -> None:
+    scored = Run("rerun", "new", right=1, problems=3, known=2)
+    assert "1/2 right" in scored.line()
+    for run in (Run("commit", "new", known=2), Run("rerun", "new"), Run("rerun", "new", is_played=True, known=2)):
+        assert "answered" in run.line()
+    problems = [Problem("a", "?", 1), Problem("b", "?", 2), Problem("c", "?")]
+    first, second = (
+        Run("rerun", "new", number, answers=answers, problems=3, known=2)
+        for number, answers in ((1, {"a": 1, "b": 2, "c": 3}), (2, {"a": 1, "b": 5, "c": 3}))
+    )
+    report = Report([Run("commit", "new"), first, second])
+    compare_runs(report, problems)
+    assert (report.expected_score, report.best_score) == (1.5, 2)
+    assert [finding.code for finding in report.findings] == ["runs-differ"]
 
 
 def test_a_report_can_be_kept_as_json(play: Any) -> None:
