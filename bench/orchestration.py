@@ -71,7 +71,7 @@ async def measure(num_tokens: int, chunk: int, logprobs: int) -> tuple[float, fl
     engine._engine = core
     chat = build_chat(config.chat, tokenizer, folder)
     tools = Tools(config, NO_ANSWER, engine, tokenizer, chat, SandboxPool(config.sandbox), 10**6, time.monotonic())
-    tools = fixed_length(tools, ATTEMPTS, num_tokens, with_code=False)
+    tools = fixed_length(tools, num_tokens, ATTEMPTS)
 
     async def read() -> None:
         async with aclosing(core.generate(None, None, "")) as turn:

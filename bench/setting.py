@@ -51,10 +51,10 @@ class Running:
     def prompt(self) -> list[int]:
         return self.tools.chat.prompt(PROBLEM, "cot")
 
-    def params(self, index: int, num_tokens: int, run: int = 0) -> SamplingParams:
+    def params(self, index: int, num_tokens: int, run: int = 0, turn: int = 0) -> SamplingParams:
         """Of attempt `index`, as the solver would sample it, but with no end before `num_tokens`."""
         sampling = self.tools.config.sampling.model_dump()
-        seed = turn_seed(run, PROBLEM.id, index, 0)
+        seed = turn_seed(run, PROBLEM.id, index, turn)
         return unstopped(SamplingParams(max_tokens=num_tokens, **sampling, seed=seed))
 
 
@@ -92,21 +92,24 @@ async def running(name: str, attempts: int, *settings: str) -> AsyncIterator[Run
 
 
 class FixedLength:
-    """An engine told to ignore every stop: all attempts have the same number of tokens. `turns`: those of the turn that
-    follows the bare prompt, which then ends as one with a code call does, and of the one after it."""
+    """An engine told to ignore every stop: turns of given lengths. `calls_after`: of the turns that follow the bare
+    prompt, one an attempt in the order in which they begin; such a turn ends as one with a code call does, and what is
+    left of `num_tokens` is sampled in the next, behind `num_result` tokens of output."""
 
-    def __init__(self, engine: Any, prompt_length: int, turns: tuple[int, int] | None) -> None:
-        self._engine, self._prompt_length, self._turns = engine, prompt_length, turns
+    def __init__(
+        self, engine: Any, prompt_length: int, num_tokens: int, calls_after: Sequence[int], num_result: int
+    ) -> None:
+        self._engine, self._prompt_length, self._num_tokens = engine, prompt_length, num_tokens
+        self._calls_after, self._num_result = iter(calls_after), num_result
 
     def generate(self, prompt: list[int], params: SamplingParams) -> AsyncGenerator[Completion, None]:
         stream: AsyncGenerator[Completion, None]
-        if self._turns is None:
-            stream = self._engine.generate(prompt, unstopped(params))
-            return stream
-        is_first = len(prompt) == self._prompt_length
-        params = replace(params, max_tokens=self._turns[0 if is_first else 1])
-        stream = self._engine.generate(prompt, unstopped(params))
-        return _stopped(stream) if is_first else stream
+        if len(prompt) == self._prompt_length and (length := next(self._calls_after, 0)):
+            stream = self._engine.generate(prompt, unstopped(replace(params, max_tokens=length)))
+            return _stopped(stream)
+        written = max(0, len(prompt) - self._prompt_length - self._num_result)
+        stream = self._engine.generate(prompt, unstopped(replace(params, max_tokens=self._num_tokens - written)))
+        return stream
 
 
 async def _stopped(stream: AsyncGenerator[Completion, None]) -> AsyncGenerator[Completion, None]:
@@ -116,10 +119,10 @@ async def _stopped(stream: AsyncGenerator[Completion, None]) -> AsyncGenerator[C
 
 
 class OneCodeCall:
-    """A chat format in which every attempt's first turn ends in a call of Python."""
+    """A chat format in which every turn that ends in a stop ends in a call of Python."""
 
-    def __init__(self, chat: Any, call_after: int) -> None:
-        self._chat, self._call_after = chat, call_after
+    def __init__(self, chat: Any) -> None:
+        self._chat = chat
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._chat, name)
@@ -128,7 +131,7 @@ class OneCodeCall:
         return list(self._chat.prompt(problem, "cot", effort))
 
     def code_calls(self, new_tokens: Sequence[int], effort: Effort | None = None) -> list[CodeCall]:
-        return [CodeCall(CODE)] if len(new_tokens) == self._call_after else []
+        return [CodeCall(CODE)]
 
     def code_results(
         self, calls: Sequence[CodeCall], outputs: Sequence[str], calls_left: int, effort: Effort | None = None
@@ -137,24 +140,29 @@ class OneCodeCall:
         return list(self._chat.code_results(calls, outputs, calls_left, effort))
 
 
+def code_result(tools: Tools) -> list[int]:
+    """The tokens that follow the call of CODE."""
+    return tools.chat.code_results([CodeCall(CODE)], [OUTPUT], tools.chat.max_code_calls - 1)
+
+
 def unstopped(params: SamplingParams) -> SamplingParams:
     return replace(params, stop=(), stop_token_ids=(), ignore_eos=True)
 
 
-def fixed_length(tools: Tools, attempts: int, num_tokens: int, *, with_code: bool) -> Tools:
-    """Tools with which every attempt has `num_tokens` sampled tokens, and one code call in the middle if asked for."""
+def fixed_length(tools: Tools, num_tokens: int, attempts: int, calls_after: Sequence[int] = ()) -> Tools:
+    """Tools with which every attempt samples `num_tokens`, and calls Python once where `calls_after` says."""
     settings = {
-        "attempts": {"num_attempts": attempts, "tir_share": float(with_code), "force_seconds": 0.0},
+        "attempts": {"num_attempts": attempts, "tir_share": float(bool(calls_after)), "force_seconds": 0.0},
         "consensus": {"rule": "quorum", "quorum": attempts, "uncatchable": False},
     }
-    half = num_tokens // 2
     tree = tools.config.model_dump()
     for section, values in settings.items():
         tree[section] |= values
-    tree["attempts"]["max_tokens"] = num_tokens + (200 if with_code else 0)  # what the call prints counts too
-    turns = (half, num_tokens - half) if with_code else None
-    engine: Any = FixedLength(tools.engine, len(tools.chat.prompt(PROBLEM, "cot")), turns)
-    chat: Any = OneCodeCall(tools.chat, half) if with_code else tools.chat
+    result = code_result(tools) if calls_after else []
+    tree["attempts"]["max_tokens"] = num_tokens + len(result)  # what the call prints counts too
+    prompt = tools.chat.prompt(PROBLEM, "cot")
+    engine: Any = FixedLength(tools.engine, len(prompt), num_tokens, calls_after, len(result))
+    chat: Any = OneCodeCall(tools.chat) if calls_after else tools.chat
     return replace(tools, config=SolverConfig.model_validate(tree), engine=engine, chat=chat)
 
 

@@ -73,7 +73,7 @@ def rehearse(
     ] = None,
     call_limit: Annotated[str | None, typer.Option(help="Of one predict, like 30s.")] = None,
     fault: Annotated[str | None, typer.Option(help="Break something: hang@2, engine-crash@1, ...")] = None,
-    seed: Annotated[int, typer.Option(help="Of the order of the problems.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the order of the problems, and of the solver.")] = 0,
     script: Annotated[bool, typer.Option("--script", help="A plain process in place of a notebook kernel.")] = False,
     here: Annotated[bool, typer.Option("--here", help="In this environment; the wheels are not used.")] = False,
     without_model: Annotated[

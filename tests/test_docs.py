@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=lambda page: page.stem)
 def test_every_command_of_the_page_runs(page: Path, folder: Path) -> None:
     for body in blocks(page, "console"):
-        run_block(body, folder, timeout=300)
+        run_block(body, folder, timeout=900)
 
 
 @pytest.mark.slow
@@ -73,14 +73,14 @@ def test_every_command_of_the_page_runs(page: Path, folder: Path) -> None:
 )
 def test_every_slow_command_of_the_page_runs(page: Path, folder: Path) -> None:
     for body in blocks(page, "console", slow=True):
-        run_block(body, folder, timeout=600)
+        run_block(body, folder, timeout=900)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
 def test_every_script_of_the_page_runs(page: Path, folder: Path) -> None:
     for number, body in enumerate(blocks(page, "python")):
         (folder / f"script{number}.py").write_text(body, "utf-8")
-        run_block(f"python script{number}.py", folder, timeout=120)
+        run_block(f"python script{number}.py", folder, timeout=900)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=lambda page: page.stem)

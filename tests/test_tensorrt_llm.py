@@ -1,7 +1,8 @@
 """The engine `tensorrt-llm` against a fake of its library that takes what the real one's public signatures take.
 
-The signatures are data, read from TensorRT-LLM's public sources (`data/tensorrt_llm.json` names version and path). What
-a real TensorRT-LLM does with them was not run here.
+The signatures are data of one version, read from what the project publishes of its source (`data/tensorrt_llm.json`
+names version, commit and pages, `tensorrt_llm_signatures` reads them). What a real TensorRT-LLM does with them was not
+run here.
 """
 
 import asyncio
@@ -21,20 +22,22 @@ from solver.engine.tensorrt_llm import TensorrtLlmEngine
 from solver.engine.tensorrt_llm_build import BuildPlan, main
 from solver.errors import EngineError, PromptTooLongError
 from solver.types import Completion, SamplingParams
+from tests import tensorrt_llm_signatures
 
 SIGNATURES = json.loads((Path(__file__).parent / "data" / "tensorrt_llm.json").read_text("utf-8"))
 TEXT = "Let me compute. print(1)</tool_call> and so on "
 
 
-def enforcing(name: str, parameters: Sequence[str]) -> type:
-    """A class that keeps its arguments, and takes only those of the signature."""
+def enforcing(name: str, parameters: Sequence[str], default: object) -> type:
+    """A class that keeps its arguments, and takes only those of the signature. `default`: of each of its fields."""
 
     def __init__(self: Any, **arguments: Any) -> None:
         if unknown := set(arguments) - set(parameters):
             raise TypeError(f"{name} has no {', '.join(sorted(unknown))}")
         self.given = arguments
 
-    return type(name.rpartition(".")[2], (), {"__init__": __init__, "model_fields": dict.fromkeys(parameters)})
+    fields = dict.fromkeys(parameters, SimpleNamespace(default=default))
+    return type(name.rpartition(".")[2], (), {"__init__": __init__, "model_fields": fields})
 
 
 class FakeResult:
@@ -71,25 +74,34 @@ class FakeResult:
             "logprobs": tables,
             "logprobs_diff": tables,
         }
-        assert set(output) <= set(SIGNATURES["results"]["CompletionOutput"]["attributes"])
+        assert set(output) <= set(SIGNATURES["results"]["CompletionOutput"])
         return [SimpleNamespace(**output)]
 
 
 class Library:
-    """`tensorrt_llm` as modules, with every class of the signatures."""
+    """`tensorrt_llm` as modules, with every class of the signatures; `become` another version by what moved."""
 
     def __init__(self) -> None:
+        self.version = SIGNATURES["version"]
         self.made: list[Any] = []
         self.results: list[FakeResult] = []
         self.fail = False
         self.modules = {name: ModuleType(name) for name in ("tensorrt_llm", "tensorrt_llm.llmapi")}
-        self.modules["tensorrt_llm"].__version__ = "1.2.0"  # type: ignore[attr-defined]
+        self.modules["tensorrt_llm"].__version__ = self.version  # type: ignore[attr-defined]
         for name, entry in SIGNATURES["classes"].items():
             self.put(name, entry["parameters"], entry.get("methods", {}))
 
+    def become(self, version: str) -> None:
+        moved = SIGNATURES["moved"][version]
+        self.version = version
+        for name in moved["gone"]:
+            self.remove(name)
+        for name, parameters in moved["classes"].items():
+            self.put(name, parameters, {})
+
     def put(self, name: str, parameters: Sequence[str], methods: dict[str, Any]) -> None:
         module, _, short = name.rpartition(".")
-        made = enforcing(name, parameters)
+        made = enforcing(name, parameters, default=1 if self.version < "1.3" else None)
         if "generate_async" in methods:
             self._add_methods(made, methods)
         setattr(self.modules.setdefault(module, ModuleType(module)), short, made)
@@ -99,7 +111,7 @@ class Library:
         delattr(self.modules[module], short)
 
     def _add_methods(self, made: Any, methods: dict[str, Any]) -> None:
-        library, taken = self, methods["generate_async"]["parameters"]
+        library, taken = self, methods["generate_async"]
 
         def generate_async(llm: Any, inputs: list[int], sampling_params: Any, **options: Any) -> FakeResult:
             assert {"inputs", "sampling_params", *options} <= set(taken)
@@ -161,7 +173,7 @@ def tokens(completions: Sequence[Completion]) -> list[int]:
 
 def test_every_argument_that_is_used_stands_in_the_signatures(library: Library, folder: Path) -> None:
     info, turn = play(folder, [1, 2, 3], kv_cache_dtype="fp8")
-    assert (info.name, info.version, info.settings["flow"]) == ("tensorrt-llm", "1.2.0", "PyTorch backend")
+    assert (info.name, info.version, info.settings["flow"]) == ("tensorrt-llm", "1.2.1", "PyTorch backend")
     assert tokens(turn) == list(TEXT.encode()[:9])
     assert turn[-1].finish_reason == "length"
     given = library.made[0].given
@@ -215,8 +227,8 @@ def test_a_dead_executor_is_one_line_with_the_setting_to_change(library: Library
 @pytest.mark.parametrize(
     ("speculation", "made", "fields"),
     [
-        ({"method": "eagle3", "model": "/head"}, "Eagle3DecodingConfig", {"speculative_model": "/head"}),
-        ({"method": "mtp"}, "MTPDecodingConfig", {"max_draft_len": 3}),
+        ({"method": "eagle3", "model": "/head"}, "EagleDecodingConfig", {"speculative_model": "/head"}),
+        ({"method": "mtp"}, "MTPDecodingConfig", {"num_nextn_predict_layers": 3}),
         ({"method": "ngram"}, "NGramDecodingConfig", {"max_draft_len": 3, "max_matching_ngram_size": 4}),
         ({"method": "draft_model", "model": "/d"}, "DraftTargetDecodingConfig", {"speculative_model": "/d"}),
     ],
@@ -230,20 +242,26 @@ def test_speculation_becomes_the_library_s_own_class(
     assert fields.items() <= drafting.given.items()
 
 
-def test_names_of_1_1_are_found_too(library: Library, folder: Path) -> None:
-    library.remove("tensorrt_llm.llmapi.Eagle3DecodingConfig")
-    library.remove("tensorrt_llm.llmapi.DecodeCudaGraphConfig")
-    for name, entry in SIGNATURES["moved"].items():
-        library.put(name.partition("@")[0], entry["parameters"], {})
-    play(folder, speculation={"method": "eagle3", "model": "/head"})
-    assert library.made[0].given["speculative_config"].given == {"max_draft_len": 3, "speculative_model_dir": "/head"}
+@pytest.mark.parametrize(
+    ("version", "eagle", "mtp"),
+    [
+        ("1.1", {"max_draft_len": 3, "speculative_model_dir": "/head"}, {"num_nextn_predict_layers": 3}),
+        ("1.3.0rc27", {"max_draft_len": 3, "speculative_model": "/head"}, {"max_draft_len": 3}),
+    ],
+)
+def test_names_of_other_versions_are_found_too(
+    library: Library, folder: Path, version: str, eagle: dict[str, Any], mtp: dict[str, Any]
+) -> None:
+    library.become(version)
+    play(folder, kv_cache_dtype="fp8", speculation={"method": "eagle3", "model": "/head"})
+    assert library.made[0].given["speculative_config"].given == eagle
     play(folder, speculation={"method": "mtp"})
-    assert library.made[1].given["speculative_config"].given == {"num_nextn_predict_layers": 3}
+    assert library.made[1].given["speculative_config"].given == mtp
 
 
 def test_a_name_that_is_gone_is_one_clear_error(library: Library, folder: Path) -> None:
     library.remove("tensorrt_llm.llmapi.KvCacheConfig")
-    with pytest.raises(EngineError, match=r"^TensorRT-LLM 1.2.0 has no tensorrt_llm.llmapi.KvCacheConfig: this engine"):
+    with pytest.raises(EngineError, match=r"^TensorRT-LLM 1.2.1 has no tensorrt_llm.llmapi.KvCacheConfig: this engine"):
         play(folder)
 
 
@@ -253,7 +271,7 @@ def test_a_prebuilt_engine_needs_the_engine_flow(library: Library, folder: Path)
     assert info.settings["flow"] == "prebuilt engine"
     assert "dtype" not in library.made[0].given["kv_cache_config"].given  # it is asserted to be auto there
     assert len(tokens(turn)) == 9
-    library.remove("tensorrt_llm._tensorrt_engine.LLM")
+    library.become("1.3.0rc27")
     with pytest.raises(EngineError, match=r"prebuilt engines need TensorRT-LLM 1.0 to 1.2: 1.3 has dropped them"):
         play(folder)
 
@@ -273,10 +291,10 @@ def test_build_steps_use_known_options_and_lead_into_each_other(drafter: Path | 
     plan = BuildPlan(Path("/model"), Path("/out/engine"), Path("/trt/examples"), drafter)
     commands = plan.commands()
     assert len(commands) == (2 if drafter is None else 3)
-    known = SIGNATURES["commands"]
+    known = SIGNATURES["commands"] | {name: entry["options"] for name, entry in SIGNATURES["examples"].items()}
     for command in commands:
         name = next(name for name in known if any(word.endswith(name) for word in command))
-        assert {word for word in command if word.startswith("--")} <= set(known[name]["options"])
+        assert {word for word in command if word.startswith("--")} <= set(known[name])
     made = [command[command.index("--output_dir") + 1] for command in commands]
     assert all(before in command for before, command in zip(made, commands[1:], strict=False))
     assert made[-1] == "/out/engine"
@@ -291,3 +309,39 @@ def test_build_steps_are_printed_and_a_step_that_fails_ends_them(
     assert "trtllm-build --checkpoint_dir" in capsys.readouterr().out
     assert main([*arguments, "--run"]) != 0
     assert "error: quantize.py ended with status 2" in capsys.readouterr().err
+
+
+LISTING = """<span class="k">def</span> <span class="nf">generate_async</span><span class="p">(</span>
+        <span class="bp">self</span><span class="p">,</span>
+        inputs: PromptInputs,
+        trace_headers: Optional[Mapping[str, str]] = None,
+    <span class="p">)</span> <span class="o">-&gt;</span> RequestOutput:"""
+
+
+def test_signatures_are_read_from_the_pages_of_a_version(tmp_path: Path) -> None:
+    members = {
+        **{
+            f"tensorrt_llm.llmapi.{name}": [[0, 1, 1, "", "b"], [0, 1, 1, "", "a"], [0, 2, 1, "", "validate"]]
+            for name in (*tensorrt_llm_signatures.CLASSES.values(), "RequestOutput", "CompletionOutput")
+        },
+        "tensorrt_llm.llmapi.SamplingParams": [[0, 3, 1, "", "seed"]],
+        "tensorrt_llm.llmapi.LLM": [[0, 2, 1, "", "generate_async"], [0, 2, 1, "", "shutdown"]],
+        "": [[0, 4, 1, "_CPPv4", "tensorrt_llm::executor"]],
+    }
+    kinds = {"1": "py:pydantic_field", "2": "py:method", "3": "py:attribute", "4": "cpp:class"}
+    pages = {
+        "searchindex.js": f"Search.setIndex({json.dumps({'objects': members, 'objtypes': kinds})})",
+        "_modules/tensorrt_llm/llmapi/llm.html": LISTING,
+        "commands/trtllm-build.html": "<kbd>--max_seq_len, --max_decoder_seq_len</kbd> TensorRT-LLM/tree/376f7e1",
+    }
+    folder = tmp_path / "1.2.1"
+    for name, text in pages.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    found = tensorrt_llm_signatures.read(folder)
+    assert (found["version"], found["source"]["commit"]) == ("1.2.1", "376f7e1")
+    assert found["classes"]["tensorrt_llm.llmapi.KvCacheConfig"] == {"parameters": ["a", "b"]}
+    assert found["classes"]["tensorrt_llm.SamplingParams"] == {"parameters": ["seed"]}
+    methods = found["classes"]["tensorrt_llm.LLM"]["methods"]
+    assert methods == {"generate_async": ["inputs", "trace_headers"], "shutdown": []}
+    assert found["commands"] == {"trtllm-build": ["--max_decoder_seq_len", "--max_seq_len"]}

@@ -1,8 +1,9 @@
 """TensorRT-LLM's `LLM`, in process: checkpoints on its PyTorch backend, and prebuilt engines (where ReDrafter lives).
 
 Not run here: there is no GPU, and the package on the public index is a stub that fetches the real one from NVIDIA's
-index. What stands here is held against signatures from its public source (`tests/data/tensorrt_llm.json`), and its
-logic against a fake that enforces them. Names that moved between 1.0 and 1.3 are looked up where they may be.
+index. What stands here is held against the signatures of 1.2.1, read from its public source
+(`tests/data/tensorrt_llm.json`), and its logic against a fake that enforces them. Names that moved between 1.0 and 1.3
+are looked up where they may be.
 """
 
 import asyncio
@@ -191,7 +192,7 @@ def _speculation(config: SpeculationConfig) -> dict[str, Any]:
         return {"speculative_config": eagle(max_draft_len=count, **model)}
     if config.method == "mtp":
         mtp = resolve(api + "MTPDecodingConfig")
-        return {"speculative_config": mtp(**{_field(mtp, "max_draft_len", "num_nextn_predict_layers"): count})}
+        return {"speculative_config": mtp(**{_drafted_tokens(mtp): count})}
     if config.method == "draft_model":
         target = resolve(api + "DraftTargetDecodingConfig")
         model = {_field(target, "speculative_model", "speculative_model_dir"): str(config.model)}
@@ -206,6 +207,13 @@ def _field(model: Any, *names: str) -> str:
         if name in model.model_fields:
             return name
     raise EngineError(f"TensorRT-LLM {_version()}: {model.__name__} has no {' or '.join(names)}")
+
+
+def _drafted_tokens(mtp: Any) -> str:
+    """Up to 1.2 num_nextn_predict_layers counts, one by default, and max_draft_len, which is there too, is overlooked;
+    in 1.3 it is the other way round, and num_nextn_predict_layers has no default."""
+    old = mtp.model_fields.get("num_nextn_predict_layers")
+    return "max_draft_len" if old is None or old.default is None else "num_nextn_predict_layers"
 
 
 def _completion(output: Any) -> Completion:
