@@ -85,6 +85,7 @@ def test_import_and_help_load_nothing_heavy(statement: str) -> None:
 
 def test_help_names_the_commands_and_the_options() -> None:
     assert re.search(r"solve .*\n.*score ", run_solver("--help").stdout)
+    assert "..." not in run_solver("--help").stdout.split("Commands:")[1]
     for option in ("--preset", "--time-limit", "--resume", "--one-by-one", "--set", "--summary"):
         assert option in run_solver("solve", "--help").stdout
 
