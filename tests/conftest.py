@@ -41,8 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2` a file is one worker's, for its tests share what is expensive to start, and so are the engines' files.
-    (The marker `xdist_group`, which would say the same, does nothing under pytest 9.2.)"""
+    """With `-n 2` a file is one worker's, for its tests share what is expensive to start; so are the engines' files
+    together. (The marker `xdist_group`, which would say the same, does nothing under pytest 9.2.)"""
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):
