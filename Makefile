@@ -56,6 +56,7 @@ lint: $(READY)
 docs: $(READY)
 	$(PIP) install -q -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo 'open build/docs/index.html in a browser'
 
 # The browser that the report's tests drive, where it is not there yet and Debian's packages can be had.
 browser:

@@ -13,11 +13,14 @@ In vLLM the attempts come to their calls one after another, between a quarter an
 attempts do; transformers' `generate` knows one length for a batch, so there all call in the middle at once.
 
 Each of `--runs` is ATTEMPTSxTOKENS: so many sampled tokens an attempt, with one call in all of them. The sides take
-turns, so that a change in the machine's speed meets all. Each engine is in a process of its own.
+turns, so that a change in the machine's speed meets all. Each engine is in a process of its own. Beside tokens a second
+stand tokens a CPU second, of engine, solver and sandbox together: what else runs on the machine hardly moves them, and
+waiting does not show in them.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import statistics
 import subprocess
@@ -26,10 +29,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import psutil
+
 from bench.report import table, write_report
 from bench.setting import Running, code_result, fixed_length, running, solve_once
 
-Speeds = dict[str, list[float]]
+Speeds = dict[str, list[tuple[float, float]]]
+"""Of each side, for each round: tokens a second, and tokens a CPU second."""
+PER = ("second", "CPU second")
 RATIOS = (("solver", "flat out"), ("solver, code", "flat out, code"), ("solver, code", "flat out"))
 
 
@@ -54,11 +61,21 @@ async def _compare(name: str, setting: Running, attempts: int, num_tokens: int, 
     for run in range(rounds):
         order = list(sides.items())
         for side, work in order if run % 2 == 0 else order[::-1]:
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), _cpu_seconds()
             await work(run)
-            speeds[side].append(attempts * num_tokens / (time.perf_counter() - began))
-            print(f"{name}, {attempts}x{num_tokens}, {side}: {speeds[side][-1]:.1f} tokens/s", file=sys.stderr)
+            wall, cpu = time.perf_counter() - began, _cpu_seconds() - worked
+            speeds[side].append((attempts * num_tokens / wall, attempts * num_tokens / cpu))
+            print(f"{name}, {attempts}x{num_tokens}, {side}: {speeds[side][-1][0]:.1f} tokens/s", file=sys.stderr)
     return speeds
+
+
+def _cpu_seconds() -> float:
+    """Of this process and all that descend from it, the ended ones too."""
+    this, seconds = psutil.Process(), 0.0
+    for process in (this, *this.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended: its parent has its seconds
+            seconds += sum(process.cpu_times()[:4])
+    return seconds
 
 
 def calls_after(name: str, attempts: int, num_tokens: int) -> list[int]:
@@ -130,7 +147,7 @@ async def _solver(setting: Running, attempts: int, num_tokens: int, run: int, ca
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench throughput", description=__doc__)
     parser.add_argument("--engines", default="vllm,transformers")
-    parser.add_argument("--runs", default="16x256,16x64,64x64")
+    parser.add_argument("--runs", default="16x192,16x48,64x48")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--one", metavar="ENGINE", help="one engine here, figures as JSON")
     given = parser.parse_args(arguments)
@@ -143,16 +160,17 @@ def main(arguments: Sequence[str]) -> None:
     rows: list[Sequence[object]] = []
     for name in given.engines.split(","):
         for run, speeds in zip(runs, _in_own_process(name, given.runs, given.rounds), strict=True):
-            ratios.append((name, *run, *(_ratio(speeds, mine, bare) for mine, bare in RATIOS)))
-            rows += [(name, *run, side, *_spread(values)) for side, values in speeds.items()]
+            ratios += [(name, *run, per, *(_ratio(speeds, *pair, n) for pair in RATIOS)) for n, per in enumerate(PER)]
+            for side, values in speeds.items():
+                rows.append((name, *run, side, *(_spread([value[n] for value in values]) for n in range(len(PER)))))
     head = ("engine", "attempts", "tokens an attempt, one call in them")
     body = f"""One problem, the miniature preset's sampling; median of {given.rounds} rounds (lowest, highest).
 
 Goals: solver over flat out 0.97; with a call in every attempt, over flat out with the same tokens to read, 0.90. In the
 last column the call's tokens are on the solver's side alone: what a call costs in all.
 
-{table((*head, *(f"{mine} / {bare}" for mine, bare in RATIOS)), ratios)}
-{table((*head, "side", "tokens/s, median", "min", "max"), rows)}"""
+{table((*head, "per", *(f"{mine} / {bare}" for mine, bare in RATIOS)), ratios)}
+{table((*head, "side", *(f"tokens a {per}" for per in PER)), rows)}"""
     write_report("throughput", body, arguments)
 
 
@@ -165,10 +183,10 @@ def _in_own_process(name: str, runs: str, rounds: int) -> list[Speeds]:
     return speeds
 
 
-def _ratio(speeds: Speeds, side: str, bare: str) -> str:
-    pairs = [mine / other for mine, other in zip(speeds[side], speeds[bare], strict=True)]
+def _ratio(speeds: Speeds, side: str, bare: str, which: int) -> str:
+    pairs = [mine[which] / other[which] for mine, other in zip(speeds[side], speeds[bare], strict=True)]
     return f"**{statistics.median(pairs):.3f}** ({min(pairs):.2f}, {max(pairs):.2f})"
 
 
-def _spread(values: Sequence[float]) -> tuple[str, str, str]:
-    return f"{statistics.median(values):.1f}", f"{min(values):.1f}", f"{max(values):.1f}"
+def _spread(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f}, {max(values):.1f})"

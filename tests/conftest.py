@@ -41,11 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2` a file is one worker's, for its tests share what is expensive to start; so are the engines' files
-    together. (The marker `xdist_group`, which would say the same, does nothing under pytest 9.2.)"""
-    from xdist.scheduler import LoadFileScheduling
+    """With `-n 2` a file is one worker's, for its tests share what is dear to start, and so are all engine files
+    (the marker `xdist_group`, which would say the same, does nothing under pytest 9.2)."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-    class ByFile(LoadFileScheduling):
+    class ByFile(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
             return "engines" if Path(file).stem in ENGINES else file

@@ -2,6 +2,7 @@
 clean environment."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -125,6 +126,29 @@ def test_a_rehearsal_in_this_environment_installs_nothing_into_it(
     options = RehearsalOptions(("commit",), ("new",), runner="script", clean=False, time_limit_seconds=300.0)
     assert rehearse(bundle, Path("problems.csv"), options).all_findings == []
     assert find_spec("surely_not_installed") is None
+
+
+@pytest.mark.usefixtures("session_ports")
+@pytest.mark.parametrize("name", ["aimo-2", "aimo-3"])
+def test_kaggles_own_files_take_our_notebook_in_both_modes(name: str, tmp_path: Path) -> None:
+    folder = os.environ.get(f"KAGGLE_EVALUATION_{name.replace('-', '_').upper()}")
+    if folder is None:
+        pytest.skip("set KAGGLE_EVALUATION_AIMO_2 and _AIMO_3 to folders that hold Kaggle's own kaggle_evaluation")
+    config = load_preset("scripted", {"competition": name})
+    bundle = make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
+    (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
+    options = RehearsalOptions(
+        layouts=("new",),
+        scored_runs=1,
+        runner="script",
+        clean=False,
+        time_limit_seconds=300.0,
+        fault="exception@2",
+        kaggle_files=Path(folder),
+    )
+    report = rehearse(bundle, tmp_path / "problems.csv", options)
+    assert [(run.mode, len(run.answers)) for run in report.runs] == [("commit", 3), ("rerun", 3)]
+    assert report.all_findings == []
 
 
 def test_what_would_fail_after_minutes_is_told_at_once(play: Any, tmp_path: Path) -> None:
