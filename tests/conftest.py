@@ -146,6 +146,7 @@ def run_solver(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     stdout, stderr, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
         patch.setattr(sys, "argv", command)
+        patch.delenv("COLUMNS", raising=False)  # libraries of other tests set it
         patch.setattr("solver.run.process_start_time", time.monotonic)
         patch.chdir(PROJECT)
         try:

@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,12 @@ ROOT_LEVELS = ("root", "docker", "docker-closed", "user")
 LEVELS = ROOT_LEVELS if os.geteuid() == 0 else ("as we are",)
 LANDLOCK_ONLY = ("namespaces",)
 NEITHER = ("namespaces", "landlock")
+Findings = tuple[list[dict[str, Any]], dict[str, Any]]
+"""What was found, and the last line's figures."""
 A_FEW = ["read the canary", "chmod the canary", "fork", "connect to the port", "a forged reply", "kill the solver"]
 
 
-def run_corpus(level: str, without: tuple[str, ...], names: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """What was found, and the last line's figures."""
+def run_corpus(level: str, without: tuple[str, ...], names: list[str]) -> Findings:
     command = [sys.executable, str(TESTS / "hostile_run.py"), json.dumps({"without_layers": without}), *names]
     if level in ROOT_LEVELS[1:]:
         command = [sys.executable, str(TESTS / "privileges.py"), level, *command]
@@ -47,9 +50,17 @@ def in_turn(level: str) -> Any:
     return pytest.param(level, marks=pytest.mark.slow if "docker" in level else pytest.mark.real)
 
 
+@pytest.fixture(scope="module")
+def whole_corpus(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Findings]]]:
+    """A run at each level whose test was asked for, all at once: most of the time they wait."""
+    items: list[Any] = [item for item in request.session.items if "whole_corpus" in getattr(item, "fixturenames", ())]
+    with ThreadPoolExecutor() as pool:
+        yield {level: pool.submit(run_corpus, level, (), []) for level in {it.callspec.params["level"] for it in items}}
+
+
 @pytest.mark.parametrize("level", [in_turn(level) for level in LEVELS])
-def test_no_hostile_snippet_reaches_anything(level: str) -> None:
-    findings, figures = run_corpus(level, (), [])
+def test_no_hostile_snippet_reaches_anything(level: str, whole_corpus: Mapping[str, Future[Findings]]) -> None:
+    findings, figures = whole_corpus[level].result()
     assert findings == []
     assert figures["done"] > 200
 
