@@ -30,7 +30,7 @@ solve: $(READY)
 # hundred times slower. WORKERS=0 runs all in one process.
 WORKERS ?= 2
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not gpu and not slow' -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not gpu and not slow' -n $(WORKERS)
 
 # The hostile corpus at the levels of privilege and with the layers that `make test` leaves out.
 hostile: $(READY)
@@ -56,6 +56,7 @@ lint: $(READY)
 docs: $(READY)
 	$(PIP) install -q -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo 'open build/docs/index.html in a browser'
 
 # The browser that the report's tests drive, where it is not there yet and Debian's packages can be had.
 browser:

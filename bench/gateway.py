@@ -1,7 +1,7 @@
 """What the gateway stand-in costs a problem: 500 problems of 2 kB, asked and answered over the real wire.
 
 With KAGGLE_EVALUATION_AIMO_3 naming a folder that holds Kaggle's own kaggle_evaluation 0.9.0 (it needs pandas and
-pyarrow), Kaggle's gateway and server are measured beside it, in turn."""
+pyarrow), Kaggle's gateway and server are measured beside it, in turn. Both on one core, with one thread of polars."""
 
 import argparse
 import os
@@ -16,9 +16,9 @@ from bench.report import table, write_report
 
 _KAGGLES_OWN_MS = 8.8  # its 0.9.0, the same 500 problems, on another machine
 _PLAYER = """
-import sys
-from pathlib import Path
-from time import monotonic
+import os, sys
+from time import monotonic, process_time
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 sys.path.insert(0, sys.argv[2])
 import polars as pl
 if sys.argv[1] == "ours":
@@ -30,9 +30,9 @@ def predict(id_, problem):
     return pl.DataFrame({"id": id_, "answer": [len(problem[0])]})
 
 server = AIMO3InferenceServer(predict)
-began = monotonic()
+began = monotonic(), process_time()
 server.run_local_gateway((sys.argv[3],))
-print(monotonic() - began)
+print(monotonic() - began[0], process_time() - began[1])
 """
 
 
@@ -43,36 +43,46 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     theirs = os.environ.get("KAGGLE_EVALUATION_AIMO_3")
     kinds = ["ours", *(["Kaggle's own"] if theirs else [])]
-    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-    with tempfile.TemporaryDirectory() as folder:
-        problems = Path(folder, "test.csv")
-        text = "Let $n$ be a positive integer. " * 64  # 1,984 characters
-        rows = "".join(f"p{number:04},{text}\n" for number in range(options.problems))
-        problems.write_text("id,problem\n" + rows, "utf-8")
-        for _ in range(options.rounds):
-            for kind in kinds:
-                seconds[kind].append(_play(kind, theirs or folder, problems))
-    each = {kind: 1000 * median(values) / options.problems for kind, values in seconds.items()}
+    each = _measure(kinds, theirs, options.problems, options.rounds)
+    medians = {kind: [median(clock) for clock in each[kind]] for kind in kinds}
     rows_out = [
-        [kind, f"{each[kind]:.2f}", " ".join(f"{1000 * value / options.problems:.2f}" for value in seconds[kind])]
+        [kind, *(f"{value:.2f}" for value in medians[kind]), " ".join(f"{value:.2f}" for value in each[kind][0])]
         for kind in kinds
     ]
-    body = table(["gateway and server", "ms a problem, median", "rounds"], rows_out)
+    body = table(["gateway and server", "ms a problem", "of it CPU", "rounds"], rows_out) + "\nMedians. "
     if theirs:
-        body += f"\nours / Kaggle's own: {each['ours'] / each[kinds[1]]:.2f}\n"
-    ratio = each["ours"] / _KAGGLES_OWN_MS
-    body += f"\nKaggle's own as measured before, elsewhere: {_KAGGLES_OWN_MS} ms; ours / that: {ratio:.2f}\n"
+        wall, cpu = (ours / kaggles for ours, kaggles in zip(medians["ours"], medians[kinds[1]], strict=True))
+        body += f"Ours / Kaggle's own: {wall:.2f}, of the CPU {cpu:.2f}.\n"
+    else:
+        body += f"Kaggle's own as measured before, elsewhere: {_KAGGLES_OWN_MS} ms.\n"
     write_report("gateway", body, arguments)
 
 
-def _play(kind: str, folder: str, problems: Path) -> float:
-    """A process of its own each time; seconds of the whole run, the writing of the submission included."""
+def _measure(kinds: list[str], theirs: str | None, number: int, rounds: int) -> dict[str, list[list[float]]]:
+    """Milliseconds a problem, of each round: on the wall clock, and on the CPU."""
+    milliseconds: dict[str, list[list[float]]] = {kind: [[], []] for kind in kinds}
+    with tempfile.TemporaryDirectory() as folder:
+        problems = Path(folder, "test.csv")
+        text = "Let $n$ be a positive integer. " * 64  # 1,984 characters
+        problems.write_text("id,problem\n" + "".join(f"p{n:04},{text}\n" for n in range(number)), "utf-8")
+        for _ in range(rounds):
+            for kind in kinds:
+                for clock, seconds in zip(milliseconds[kind], _play(kind, theirs or folder, problems), strict=True):
+                    clock.append(1000 * seconds / number)
+    return milliseconds
+
+
+def _play(kind: str, folder: str, problems: Path) -> tuple[float, float]:
+    """A process of its own each time; seconds of the whole run, the writing of the submission included, and of them on
+    the CPU."""
     began = monotonic()
     command = [sys.executable, "-c", _PLAYER, kind if kind == "ours" else "theirs", folder, str(problems)]
     environment = {
         **os.environ,
+        "POLARS_MAX_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
     }
     done = subprocess.run(command, cwd=problems.parent, env=environment, capture_output=True, text=True, check=True)
     print(f"{kind}: {monotonic() - began:.1f} s with its start", file=sys.stderr)
-    return float(done.stdout.split()[-1])
+    wall, cpu = done.stdout.split()[-2:]
+    return float(wall), float(cpu)

@@ -13,8 +13,9 @@ import polars as pl
 
 from bench.report import table, write_report
 from submission.config import SubmissionConfig
+from submission.contest import Contest
 from submission.faults import FAULTS, inject
-from submission.server import Contest, make_predict
+from submission.server import make_predict
 
 _SECONDS = 0.5  # of each problem
 _LATE_SECONDS = 2.0

@@ -1,5 +1,6 @@
 """Pages that are generated when the documentation is built: the command line, the settings, the benches' figures."""
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,14 @@ from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 
 PROJECT = Path(__file__).parent.parent
+_BENCHES = {"budget_long": "budget"}
+_RUNS = {  # results of the solver's own commands
+    "genselect": "GenSelect on the examples, by the embedded model",
+    "gsm8k_200": "200 problems of GSM8K in ten minutes, by the embedded model",
+}
+sys.path.insert(0, str(PROJECT))
+
+from docs.figures import fill_in  # noqa: E402  (mkdocs runs this file from anywhere)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -21,6 +30,10 @@ def on_files(files: Files, config: Any) -> Files:
     ):
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, **_more: Any) -> str:
+    return fill_in(markdown)
 
 
 def command_line() -> str:
@@ -84,5 +97,21 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
 def figures() -> Iterator[str]:
     """The benches' results as they stand in the repository."""
     yield "# Figures\n\nEach with the command, the commit and the machine that made it; `python -m bench` lists them.\n"
-    for path in sorted((PROJECT / "bench" / "results").glob("*.md")):
+    results = sorted((PROJECT / "bench" / "results").glob("*.md"))
+    yield "| | what is measured |\n| --- | --- |"
+    for path in results:
+        yield f"| [{path.stem}](#{path.stem}) | {measured(path.stem)} |"
+    yield "\nWhat of this the rules of decision rest on, as pictures: [how it decides](decisions.md).\n"
+    for path in results:
         yield path.read_text("utf-8").replace("\n## ", "\n### ").replace("# ", "## ", 1) + "\n"
+
+
+def measured(name: str) -> str:
+    """The first sentence of a bench's docstring, without its goal."""
+    import ast
+
+    module = PROJECT / "bench" / f"{_BENCHES.get(name, name)}.py"
+    if not module.is_file():
+        return _RUNS[name]
+    said = ast.get_docstring(ast.parse(module.read_text("utf-8"))) or ""
+    return re.split(r"\.\s|:\s|; goal|\n\n", said + " ")[0].replace("\n", " ").rstrip(". ").replace("|", "\\|")

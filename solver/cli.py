@@ -190,7 +190,7 @@ def _check_report(report: Path, journal: Path) -> None:
         raise UsageError(f"{report} is the journal: name another file with --report")
 
 
-@app.command()
+@app.command(short_help="Show the presets, or every setting.")
 def config(
     resolved: Annotated[bool, typer.Option("--resolved", help="Every setting, and where it comes from.")] = False,
     preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
@@ -217,7 +217,7 @@ def config(
     print("settings left open are filled in by the model's family; --resolved lists all of them")
 
 
-@app.command()
+@app.command(short_help="Read a journal in the terminal.")
 def show(
     journal: Annotated[Path, typer.Argument(help="The journal of a run.")],
     problem: Annotated[str | None, typer.Argument(help="A problem's id: its attempts are listed.")] = None,
@@ -242,7 +242,7 @@ def show(
         print(f"warning: {note}", file=sys.stderr)
 
 
-@app.command()
+@app.command(short_help="Open the sandbox as the model sees it.")
 def python(
     code: Annotated[str | None, typer.Option("-c", help="Run this block and leave.")] = None,
     settings: Annotated[
@@ -261,7 +261,7 @@ def python(
     _leave(run_repl(limits, say=print, note=lambda line: print(line, file=sys.stderr), code=code))
 
 
-@app.command()
+@app.command(short_help="Tell whether a run would start here.")
 def doctor(
     preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
@@ -291,7 +291,7 @@ def doctor(
     _leave(1 if any(line.state == "problem" for line in lines) else 0)
 
 
-@app.command()
+@app.command(short_help="Decide recorded attempts again.")
 def replay(
     traces: Annotated[Path, typer.Argument(help="A journal, a CSV of recorded attempts, or a folder of them.")],
     settings: Annotated[
@@ -336,7 +336,7 @@ def replay(
         print(line)
 
 
-@app.command()
+@app.command(short_help="Search policies on simulated contests.")
 def tune(
     traces: Annotated[Path, typer.Argument(help="A journal, a CSV of recorded attempts, or a folder of them.")],
     mix: Annotated[str, typer.Option(help="Difficulty of the contests: easy, middling or hard.")] = "middling",
@@ -387,7 +387,7 @@ def tune(
 
 
 def main() -> NoReturn:
-    run_commands(app, interrupted="interrupted before anything was solved")
+    run_commands(app, interrupted="interrupted before anything was solved", command="olympiad-solver")
 
 
 def _leave(exit_code: int, *, at_once: bool = False) -> NoReturn:

@@ -12,17 +12,22 @@ from typer.exceptions import TyperException
 from solver.errors import SolverError
 
 _INTERRUPTED = 130
+_COMPLETION = ("--install-completion", "--show-completion")
 
 
-def run_commands(app: typer.Typer, *, interrupted: str, extra: str | None = None) -> NoReturn:
+def run_commands(
+    app: typer.Typer, *, interrupted: str, extra: str | None = None, command: str | None = None
+) -> NoReturn:
     """Run the command that stands in `sys.argv` and leave with its exit code.
 
     `interrupted` is what Ctrl-C before anything was done is told as; `extra` names the optional dependencies in
-    pyproject.toml that the commands need: where one is not installed, the line says how to install it.
+    pyproject.toml that the commands need: where one is not installed, the line says how to install it. `command` is the
+    installed command's name: a shell completes the words behind that, not behind `python -m`.
     """
     is_bare = not sys.argv[1:] and app.info.no_args_is_help
     try:
-        code = app(["--help"] if is_bare else None, standalone_mode=False)
+        name = command if any(it.startswith(_COMPLETION) for it in sys.argv[1:]) else None
+        code = app(["--help"] if is_bare else None, standalone_mode=False, prog_name=name)
     except TyperException as error:
         _fail(error.format_message().replace("\n", " "), 2)
     except (typer.Abort, KeyboardInterrupt):

@@ -8,6 +8,7 @@ of `solver.types` and the hash of their problem's text, predictions the text and
 report needs nothing but the journal. A resumed run adds a header of its own.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from solver.errors import JournalError
 from solver.types import Attempt, Candidate, ExecutionResult, Prediction, Problem
@@ -60,14 +61,21 @@ class History:
 
 
 class Journal:
-    """An open journal. `write_*` return when the line is on the disk, or `failure` says why it is not."""
+    """An open journal. `write_*` return when the line is on the disk, or `failure` says why it is not.
 
-    def __init__(self, path: Path, keep_bytes: int = 0) -> None:
+    Raises:
+        JournalError: it cannot be written, or another run is writing it.
+    """
+
+    def __init__(self, path: Path, keep_bytes: int = 0, *, alone: bool = True) -> None:
+        """`alone`: refuse where another run is writing it."""
         self.path = path
         self.failure: str | None = None
         """Why lines have been lost, where the disk refused them: a full disk must not end a contest run."""
         try:
             self._file = path.open("ab", buffering=0)
+            if alone:
+                _lock(path, self._file)  # until it is closed, or the process is gone
             if self._file.tell() > keep_bytes:
                 self._file.truncate(keep_bytes)
         except OSError as error:
@@ -173,8 +181,31 @@ def _known(record: type[Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: entry[name] for name in record.__dataclass_fields__ if name in entry}
 
 
+def refuse_if_in_use(path: Path) -> None:
+    """Raises JournalError where another run is writing the journal."""
+    try:
+        with path.open("rb") as file:
+            _lock(path, file)
+    except OSError:
+        return  # not there yet, or what can be told better when it is written
+
+
+def _lock(path: Path, file: IO[bytes]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise JournalError(
+            f"another run is writing the journal {path}: wait for its end, or name other files with -o or --journal"
+        ) from None
+    except OSError:
+        return  # a file system without locks
+
+
 def set_aside(path: Path) -> Path | None:
-    """Rename an earlier run's journal out of the way; its new name, or None where there was none."""
+    """Rename an earlier run's journal out of the way; its new name, or None where there was none. Raises JournalError
+    where a run is still writing it."""
+    refuse_if_in_use(path)
     if not path.exists() or path.stat().st_size == 0:
         return None
     for aside in _free_names(path):

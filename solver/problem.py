@@ -83,6 +83,13 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {path}: it is write-protected")
 
 
+def check_answers_file(path: Path) -> None:
+    """`check_writable`, and OutputError for a suffix that promises what `write_answers` does not write."""
+    check_writable(path)
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise OutputError(f"{path}: answers are written as CSV or Parquet; name a file that ends in .csv or .parquet")
+
+
 def write_answers(path: Path, answers: Iterable[tuple[str, int]]) -> None:
     """Write `id,answer` rows, as Parquet where the suffix says so, whole or not at all."""
     rows = list(answers)

@@ -26,10 +26,10 @@ from solver.config import SolverConfig
 from solver.consensus import tally
 from solver.engine import require_engine
 from solver.errors import InterruptedRunError, JournalError, SolverError, UsageError
-from solver.journal import History, Journal, read_journal, set_aside, text_hash
+from solver.journal import History, Journal, read_journal, refuse_if_in_use, set_aside, text_hash
 from solver.machinery import Machinery
 from solver.model import check_model
-from solver.problem import check_writable, read_problems, write_answers, write_atomically
+from solver.problem import check_answers_file, check_writable, read_problems, write_answers, write_atomically
 from solver.progress import show_progress
 from solver.solve import Solver
 from solver.status import RunStatus
@@ -80,8 +80,10 @@ def run(options: RunOptions, config: SolverConfig, process_start: float | None =
     """
     problems = read_problems(options.problems)
     written = [options.output, options.journal_path, *([options.summary] if options.summary else [])]
-    for path in written:
+    check_answers_file(options.output)
+    for path in written[1:]:
         check_writable(path)
+    refuse_if_in_use(options.journal_path)
     paths = [path.resolve() for path in (options.problems, *written)]
     if len(set(paths)) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
@@ -124,6 +126,8 @@ class _Run:
         self._out_of_time = False
 
     def run(self) -> RunResult:
+        if len(self._status.predictions) == len(self._problems):
+            return self._repeat()
         with contextlib.ExitStack() as files:
             is_stuck = _run_to_end(self._guarded(files))
             is_up = self._machinery.info is not None
@@ -135,6 +139,17 @@ class _Run:
         if self._bug is not None:
             raise self._bug  # only now that the answers are safe
         return result
+
+    def _repeat(self) -> RunResult:
+        """Every problem was decided before: the same answers and numbers, without an engine and a line of journal."""
+
+        async def say() -> None:
+            async with show_progress(self._status, plain=True):
+                await asyncio.sleep(0)
+
+        self._status.note("nothing is left to solve: these are that run's answers")
+        asyncio.run(say())
+        return self._finish(None, is_stuck=False)
 
     async def _guarded(self, files: contextlib.ExitStack) -> None:
         """The stages, under the clock and Ctrl-C."""
@@ -177,13 +192,14 @@ class _Run:
             self._status.enter("closing the engine")
             await self._machinery.close()
 
-    def _finish(self, journal: Journal, is_stuck: bool) -> RunResult:
+    def _finish(self, journal: Journal | None, is_stuck: bool) -> RunResult:
+        """Write the answers and the summary, and the end of the journal that was opened."""
         decided = {prediction.problem_id: prediction for prediction in self._status.predictions}
         predictions = []
         for problem in self._problems:
             if (prediction := decided.get(problem.id)) is None:
                 prediction = self._cut_short(problem)
-                if not prediction.is_final:
+                if journal is not None and not prediction.is_final:
                     journal.write_prediction(prediction, problem)
             predictions.append(prediction)
         write_answers(self._options.output, [(p.problem_id, p.answer) for p in predictions])
@@ -197,9 +213,11 @@ class _Run:
             solving_seconds=0.0 if since is None else (until or now) - since,
             engine=self._machinery.info,
             selections=self._solver.selections if self._solver else (),
+            earlier=[attempt for problem in self._problems for attempt in self._history.record(problem.id).attempts],
         )
-        summary["journal_failure"] = journal.failure
-        journal.write_end(summary=summary)
+        summary["journal_failure"] = None if journal is None else journal.failure
+        if journal is not None:
+            journal.write_end(summary=summary)
         if self._options.summary is not None:
             write_atomically(self._options.summary, (json.dumps(summary, indent=2) + "\n").encode())
         is_stuck = is_stuck or bool(self._solver and self._solver.left_behind)

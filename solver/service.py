@@ -153,7 +153,8 @@ class SolverService:
     async def _serve(self) -> None:
         try:
             tools = await self._machinery.start(self.status.enter, self.status.note)
-            with Journal(self._journal_path, keep_bytes=_size(self._journal_path)) as journal:
+            # Not alone: what is left of an earlier process must not cost a contest its answers.
+            with Journal(self._journal_path, keep_bytes=_size(self._journal_path), alone=False) as journal:
                 journal.write_header(**self._header())
                 self._solver = Solver(tools, journal, self.status)
                 self._up_or_over.set()

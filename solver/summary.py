@@ -18,10 +18,14 @@ def summarize(
     solving_seconds: float,
     engine: EngineInfo | None,
     selections: Sequence[Selection] = (),
+    earlier: Iterable[Attempt] = (),
 ) -> dict[str, Any]:
     """`seconds` since the start of the process, `solving_seconds` since the engine was ready; tokens are the model's
-    own, and tokens per second is over the solving time."""
+    own, and tokens per second is over the solving time. `earlier` attempts, of the run that this one resumed, count for
+    all but speed."""
     attempts = list(attempts)
+    new_tokens = sum(attempt.num_tokens for attempt in attempts)
+    attempts = [*earlier, *attempts]
     num_tokens = sum(attempt.num_tokens for attempt in attempts)
     judged = [p for p in predictions if p.correct is not None]
     executions = [execution for attempt in attempts for execution in attempt.executions]
@@ -51,7 +55,7 @@ def summarize(
         "execution_status": dict(Counter(execution.status for execution in executions)),
         "tokens": num_tokens,
         "tool_tokens": sum(attempt.num_tool_tokens for attempt in attempts),
-        "tokens_per_second": round(num_tokens / solving_seconds, 1) if solving_seconds > 0 else None,
+        "tokens_per_second": round(new_tokens / solving_seconds, 1) if solving_seconds > 0 else None,
         "seconds": round(seconds, 2),
         "solving_seconds": round(solving_seconds, 2),
         "engine": None if engine is None else f"{engine.name} {engine.version}, {engine.device}, {engine.dtype}",

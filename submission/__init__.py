@@ -1,5 +1,5 @@
 """The Kaggle submission: built, checked, rehearsed and pushed. `python -m submission --help`.
 
-`server` runs in the notebook; `gateway` stands in for Kaggle's side of the wire; `bundle`, `wheels` and `check` make
-and judge what is uploaded; `rehearse` runs it as Kaggle would, offline.
+`server` and `contest` run in the notebook; `gateway` stands in for Kaggle's side of the wire; `bundle`, `wheels` and
+`check` make and judge what is uploaded; `rehearse` runs it as Kaggle would, offline.
 """

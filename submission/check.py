@@ -21,7 +21,7 @@ from submission.bundle import ARCHIVE, OWN_NAME, cpu_builds, digest
 from submission.config import SubmissionConfig, read_config
 from submission.errors import BundleError
 from submission.findings import Finding
-from submission.names import PLACEHOLDER_OWNER, model_source, name_problems, wheels_dataset
+from submission.names import PLACEHOLDER_OWNER, model_source, name_problems, title_problems, wheels_dataset
 from submission.wheels import Wheel, find_image, judge_wheels
 
 MACHINE_SHAPES = (
@@ -159,6 +159,8 @@ def check_metadata(metadata: Mapping[str, Any], config: SubmissionConfig) -> Ite
     for source in metadata.get("model_sources", []):
         if source.count("/") != 4 or not source.rpartition("/")[2].isdigit():
             yield Finding("metadata", f"model source '{source}' is not owner/model/framework/variation/version")
+    for problem in title_problems(str(metadata.get("title")), str(metadata.get("id")).rpartition("/")[2]):
+        yield Finding("names", f"kernel-metadata.json: {problem}")
     if metadata.get("is_private") not in (True, "true"):
         yield Finding("metadata", "is_private is not true: the notebook would be public", "warning")
 

@@ -73,7 +73,7 @@ def rehearse(
     ] = None,
     call_limit: Annotated[str | None, typer.Option(help="Of one predict, like 30s.")] = None,
     fault: Annotated[str | None, typer.Option(help="Break something: hang@2, engine-crash@1, ...")] = None,
-    seed: Annotated[int, typer.Option(help="Of the order of the problems.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the order of the problems, and of the solver.")] = 0,
     script: Annotated[bool, typer.Option("--script", help="A plain process in place of a notebook kernel.")] = False,
     here: Annotated[bool, typer.Option("--here", help="In this environment; the wheels are not used.")] = False,
     without_model: Annotated[
@@ -122,7 +122,7 @@ def rehearse(
     for finding in outcome.findings:
         print(finding.line())
     if outcome.expected_score is not None:
-        print(f"score of two runs (1, 1/2 or 0 a problem): {outcome.expected_score:g}/{outcome.runs[-1].problems}")
+        print(f"score of two runs (1, 1/2 or 0 a problem): {outcome.expected_score:g}/{outcome.best_score}")
     if report is not None:
         report.write_text(json.dumps(outcome.as_record(), indent=2) + "\n", "utf-8")
     print("rehearsal: ok" if outcome.ok else "rehearsal: failures found")

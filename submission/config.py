@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from solver.competition import find_competition
 from solver.config import SolverConfig, load_config
 from solver.errors import UsageError, nearest
 from submission.protocol import Protocol, find_protocol
@@ -30,9 +31,10 @@ class HealthConfig(Section):
     """Of each."""
     tokens_per_second: float | None = None
     """What the canary should reach in all; below half of it the engine counts as degraded."""
-    canary: str = "What is the sum of 1234 and 4321?"
-    canary_answer: int = 5555
-    """Never zero: a dead model answers zero, and the visible test's answers are all zero."""
+    canary: str = "What is the sum of 123 and 654?"
+    canary_answer: int = 777
+    """An answer of the contest, and never the fallback: a dead model answers zero, and the visible test's answers are
+    all zero."""
     canary_must: Literal["answer", "tokens"] = "answer"
     """tokens: enough that the model writes; for a model too small to be trusted with a sum."""
     canary_seconds: float = Field(300.0, gt=0)
@@ -137,6 +139,9 @@ def parse_config(tree: Any, where: str) -> SubmissionConfig:
         raise UsageError(f"{where}, {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     find_protocol(config.competition)
     config.solver_config()
+    contest, canary = find_competition(config.competition), config.health.canary_answer
+    if contest.admits(canary) != canary or canary == contest.fallback:
+        raise UsageError(f"{where}, health.canary_answer: {canary} cannot tell a dead model in {contest.name}")
     return config
 
 

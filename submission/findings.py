@@ -1,7 +1,4 @@
-"""What the checks and the rehearsal report: one finding a mistake, with what Kaggle would have shown, and when.
-
-`FAILURES` lists the twenty ways in which submissions fail, each with the finding that tells it here.
-"""
+"""What the checks and the rehearsal report: one finding a mistake, with what Kaggle would have shown, and when."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -25,7 +25,6 @@ from submission.protocol import RERUN_VARIABLE, Protocol
 
 _CONNECT_SECONDS = 0.5
 _DETAILS_CHARS = 8000
-_SCALARS = {"str_value", "bool_value", "int_value", "float_value", "numpy_scalar_value"}
 _FRAMES = {"pandas_dataframe_value", "polars_dataframe_value"}
 
 
@@ -233,33 +232,51 @@ def _value(kind: str, payload: Any) -> Any:
 
 def _check_prediction(answered: Answered, protocol: Protocol) -> None:
     """What Kaggle's gateway checks after each answer; anything else goes through."""
-    kind, value = answered.kind, answered.value
-    if kind == "none_value":
+    if answered.kind == "none_value":
         raise GatewayError(ErrorType.INVALID_SUBMISSION, "No prediction received")
-    if kind in _SCALARS or kind == "polars_series_value" or (kind == "pandas_series_value" and protocol.needs_id):
-        if protocol.needs_id:  # 0.3.0 asks for len() and columns at once; 0.9.0 only when it writes the file
-            raise GatewayError(ErrorType.GATEWAY_RAISED_EXCEPTION, f"a prediction of kind {kind} has no columns")
-        return
-    if kind == "pandas_series_value":
-        return
-    if kind not in _FRAMES:
-        raise GatewayError(ErrorType.INVALID_SUBMISSION, f"Invalid prediction data type, received: {kind}")
-    if value.height != 1:
-        raise GatewayError(ErrorType.INVALID_SUBMISSION, f"expected 1 rows but received {value.height}")
     if protocol.needs_id:
-        if "id" not in value.columns:
-            raise GatewayError(ErrorType.INVALID_SUBMISSION, "Prediction missing column id")
-        if str(value["id"][0]) != answered.id:
-            raise GatewayError(ErrorType.INVALID_SUBMISSION, f"Invalid values for id: {value['id'][0]}")
+        _check_with_id(answered)
+    elif not _is_scalar(answered.value):
+        if not isinstance(answered.value, pl.DataFrame | pl.Series):
+            raise GatewayError(ErrorType.INVALID_SUBMISSION, f"Invalid prediction data type: {answered.kind}")
+        _check_rows(len(answered.value))
+
+
+def _check_with_id(answered: Answered) -> None:
+    """0.3.0 asks anything for its length, its columns and its id at once; 0.9.0 meets bare values only when it writes
+    the file."""
+    value = answered.value
+    if not hasattr(value, "__len__"):
+        raise GatewayError(ErrorType.GATEWAY_RAISED_EXCEPTION, f"a prediction of kind {answered.kind} has no len()")
+    _check_rows(len(value))
+    if not isinstance(value, pl.DataFrame):
+        raise GatewayError(ErrorType.GATEWAY_RAISED_EXCEPTION, f"a prediction of kind {answered.kind} has no columns")
+    if "id" not in value.columns:
+        raise GatewayError(ErrorType.INVALID_SUBMISSION, "Prediction missing column id")
+    if str(value["id"][0]) != answered.id:
+        raise GatewayError(ErrorType.INVALID_SUBMISSION, f"Invalid values for id: {value['id'][0]}")
+
+
+def _check_rows(number: int) -> None:
+    if number != 1:
+        raise GatewayError(ErrorType.INVALID_SUBMISSION, f"expected 1 rows but received {number}")
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, int | float | str) or type(value).__name__ == "int64"  # numpy's
 
 
 def _write_submission(answered: Sequence[Answered], protocol: Protocol) -> None:
     frames = [_as_frame(item) for item in answered]
     if len({item.kind for item in answered}) > 1:
         raise GatewayError(ErrorType.GATEWAY_RAISED_EXCEPTION, "predictions of different kinds cannot be concatenated")
-    if len({tuple(frame.columns) for frame in frames}) > 1:
+    is_pandas = answered[0].kind.startswith("pandas")  # which finds columns by their names
+    if not is_pandas and len({tuple(frame.columns) for frame in frames}) > 1:
         raise GatewayError(ErrorType.INVALID_SUBMISSION, "Inconsistent prediction column counts")
-    table = pl.concat(frames, how="vertical_relaxed")
+    try:
+        table = pl.concat(frames, how="diagonal_relaxed" if is_pandas else "vertical_relaxed")
+    except pl.exceptions.SchemaError:
+        raise GatewayError(ErrorType.INVALID_SUBMISSION, "Inconsistent prediction types") from None
     if not protocol.needs_id:
         table = table.with_columns(pl.Series("id", [item.id for item in answered]))
     order = ["id", *(name for name in table.columns if name != "id")]

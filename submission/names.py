@@ -19,14 +19,17 @@ def name_problems(config: SubmissionConfig) -> list[str]:
             problems.append(f"{what} '{slug}' has {len(slug)} characters, and must have 6 to 43")
     if not 6 <= len(kaggle.title) <= 43:
         problems.append(f"title '{kaggle.title}' has {len(kaggle.title)} characters, and must have 6 to 43")
-    if slugify(kaggle.title) != kaggle.slug:
-        problems.append(
-            f"Kaggle makes '{slugify(kaggle.title)}' of the title, not the slug '{kaggle.slug}': match them"
-        )
+    problems += title_problems(kaggle.title, kaggle.slug)
     source = kaggle.model_source
     if source is not None and (source.count("/") != 4 or not source.rpartition("/")[2].isdigit()):
         problems.append(f"model source '{source}': write owner/model/framework/variation/version, a number last")
     return problems
+
+
+def title_problems(title: str, slug: str) -> list[str]:
+    if slugify(title) == slug:
+        return []
+    return [f"Kaggle makes '{slugify(title)}' of the title, not the slug '{slug}': match them"]
 
 
 def slugify(title: str) -> str:

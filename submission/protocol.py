@@ -11,9 +11,9 @@ from solver.errors import UsageError, nearest
 RERUN_VARIABLE = "KAGGLE_IS_COMPETITION_RERUN"
 """Set (to anything) in both containers of a scored run and nowhere else."""
 OPTIONS_VARIABLE = "OLYMPIAD_REHEARSAL"
-"""What a rehearsal sets otherwise, as JSON: "settings" (a list of a.b=c for the solver), "expected_problems", "gateway"
-(fields of GatewayOptions), "fault" (see `submission.faults`), "without_model" (texts are played), "kaggle" (a folder in
-place of /kaggle)."""
+"""What a rehearsal sets otherwise, as JSON: "settings" (a list of a.b=c for the solver), "seed" (the solver's),
+"expected_problems", "gateway" (fields of GatewayOptions), "fault" (see `submission.faults`), "without_model" (texts are
+played), "kaggle" (a folder in place of /kaggle)."""
 
 
 def rehearsal_options() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A bundle to Kaggle, with Kaggle's own client as a subprocess; nothing here speaks to Kaggle itself."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -131,9 +132,9 @@ def request_of(step: Step) -> dict[str, Any]:
 
 
 def _show(step: Step, tell: Tell) -> None:
-    tell(f"kaggle {' '.join(step.create)}")
+    tell(f"kaggle {shlex.join(step.create)}")
     if step.update is not None:
-        tell(f"  or, where it is there already: kaggle {' '.join(step.update)}")
+        tell(f"  or, where it is there already: kaggle {shlex.join(step.update)}")
     if step.kind == "variation":
         tell("  (the version that comes of it is put into the notebook's model_sources)")
     request = request_of(step)
@@ -145,7 +146,7 @@ def _show(step: Step, tell: Tell) -> None:
 
 
 def _send(command: tuple[str, ...], tell: Tell) -> None:
-    tell(f"kaggle {' '.join(command)}")
+    tell(f"kaggle {shlex.join(command)}")
     done = _kaggle(command)
     # The client ends with 0 on some refusals, and tells them in words.
     if done.returncode != 0 or "error" in done.stdout.lower():

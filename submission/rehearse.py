@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,17 @@ from solver.types import Problem
 from submission.config import SubmissionConfig, read_config
 from submission.environment import copy_environment, prepare_environment
 from submission.errors import RehearsalError
+from submission.faults import parse_fault
 from submission.isolation import describe_isolation, isolate, namespaces
 from submission.mounts import LAYOUTS, Layout
 from submission.protocol import Protocol
 from submission.session import Mode, Runner, SessionResult, SessionSpec
 from submission.tree import TreeOptions, build_tree
 from submission.verdict import Report, Run, Terms, compare_runs, judge_run
-from submission.wheels import find_image
+from submission.wheels import Image, find_image
 
 _KILL_SECONDS = 90.0
+_KAGGLES_NEEDS = ("pandas", "pyarrow")  # of Kaggle's own kaggle_evaluation, beside what the stand-in needs
 VISIBLE = (
     Problem("000aaa", "What is $3-3$?", 0),
     Problem("111bbb", "What is $0\\times 7$?", 0),
@@ -79,8 +82,9 @@ def rehearse(
         )
     asked = read_problems(problems)[: options.num_problems]
     options, plan = _checked(options, bundle, config.protocol), list(_plan(config, options))
+    _check_fault(options, len(asked))
     report = Report(stage=_stage(options))
-    environment = prepare_environment(find_image(config.wheels.image)) if options.clean else None
+    environment = prepare_environment(_image(config, options)) if options.clean else None
     for mode, layout, number in plan:
         with _folder(options, f"{mode}-{layout}-{number}") as folder:
             chosen = VISIBLE if mode == "commit" else asked
@@ -92,6 +96,21 @@ def rehearse(
             tell(f"  {finding.line()}")
     compare_runs(report, asked)
     return report
+
+
+def _check_fault(options: RehearsalOptions, num_problems: int) -> None:
+    """Raises UsageError for a fault that no run would come to."""
+    if options.fault is None:
+        return
+    _, number = parse_fault(options.fault)
+    most = max(len(VISIBLE) if mode == "commit" else num_problems for mode in options.modes)
+    if number > most:
+        raise UsageError(f"--fault {options.fault}: there are only {most} problems")
+
+
+def _image(config: SubmissionConfig, options: RehearsalOptions) -> Image:
+    image = find_image(config.wheels.image)
+    return image if options.kaggle_files is None else replace(image, packages=(*image.packages, *_KAGGLES_NEEDS))
 
 
 def _stage(options: RehearsalOptions) -> str:
@@ -108,6 +127,8 @@ def _checked(options: RehearsalOptions, bundle: Path, protocol: Protocol) -> Reh
         files = files.resolve()
         if not (module := files / "kaggle_evaluation" / f"{protocol.module}.py").is_file():
             raise UsageError(f"--kaggle-files {options.kaggle_files}: there is no {module}")
+        if missing := [name for name in _KAGGLES_NEEDS if find_spec(name) is None]:
+            raise RehearsalError(f"Kaggle's own files need {' and '.join(missing)}: pip install {' '.join(missing)}")
     if keep is not None:
         keep = keep.resolve()
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
@@ -194,8 +215,9 @@ class _Play:
         return _run_session(spec, self._folder, self._seconds + _KILL_SECONDS, self._options.use_namespaces)
 
     def _notebook_options(self, number: int) -> dict[str, Any]:
+        seed = random.Random(f"{self._options.seed}/{number}").randrange(2**31)
         gateway = {
-            "seed": random.Random(f"{self._options.seed}/{number}").randrange(2**31),
+            "seed": seed,
             "call_seconds": self._options.call_seconds or self._seconds,
             "session_seconds": self._seconds,
             "startup_seconds": min(self._config.protocol.startup_seconds, self._seconds),
@@ -203,7 +225,8 @@ class _Play:
         }
         reserve = min(10.0, 0.05 * self._seconds)
         settings = [f"budget.time_limit_seconds={self._seconds}", f"budget.reserve_seconds={reserve}"]
-        options: dict[str, Any] = {"gateway": gateway, "settings": settings, "expected_problems": len(self._problems)}
+        options: dict[str, Any] = {"gateway": gateway, "settings": settings, "seed": seed}
+        options["expected_problems"] = len(self._problems)
         if self._options.fault is not None:
             options["fault"] = self._options.fault
         return options | {"without_model": self._options.without_model}

@@ -232,7 +232,10 @@ def _run_kaggles_gateway(folder: str, module: str, problems: Path) -> None:
     gateway_module = import_module(f"kaggle_evaluation.{module.replace('inference_server', 'gateway')}")
     name = next(name for name in dir(gateway_module) if name.startswith("AIMO") and name.endswith("Gateway"))
     gateway = getattr(gateway_module, name)((str(problems),))
-    gateway.client.channel_address = "localhost"  # on Kaggle: another container
+    # On Kaggle the server is in another container; a client settles its address when it is made (0.3.0).
+    client = type(gateway.client)("localhost")
+    client.endpoint_deadline_seconds = gateway.client.endpoint_deadline_seconds
+    gateway.client = client
     gateway.run()
 
 

@@ -31,6 +31,8 @@ class Run:
     answers: dict[str, Any] = field(default_factory=dict)
     right: int = 0
     problems: int = 0
+    known: int = 0
+    """Problems whose right answer is known."""
     fallbacks: int | None = None
     health: dict[str, Any] = field(default_factory=dict)
     seconds_to_serve: float | None = None
@@ -42,11 +44,14 @@ class Run:
     def name(self) -> str:
         return f"{self.mode}, {self.layout} layout" + (f", run {self.number}" if self.number > 1 else "")
 
+    @property
+    def is_scored(self) -> bool:
+        return self.mode == "rerun" and not self.is_played and self.known > 0
+
     def line(self) -> str:
         failures = sum(finding.severity == "failure" for finding in self.findings)
         answers = f"{len(self.answers)}/{self.problems} answered"
-        is_scored = self.mode == "rerun" and not self.is_played
-        parts = [f"{self.right}/{self.problems} right" if is_scored else answers]
+        parts = [f"{self.right}/{self.known} right" if self.is_scored else answers]
         parts += [] if self.fallbacks is None else [f"{self.fallbacks} fallbacks"]
         parts += [] if self.seconds_to_serve is None else [f"served after {self.seconds_to_serve:.1f} s"]
         parts += [f"{self.session.seconds:.1f} s in all", f"{failures} failures" if failures else "ok"]
@@ -59,7 +64,8 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     """Of the runs together."""
     expected_score: float | None = None
-    """Of two scored runs: 1, 1/2 or 0 for each problem."""
+    """Of two scored runs: 1, 1/2 or 0 for each problem whose answer is known."""
+    best_score: int = 0
     stage: str = ""
 
     @property
@@ -122,6 +128,7 @@ def _score(run: Run, terms: Terms) -> list[Finding]:
     table = pl.read_parquet(path)
     if {"id", "answer"} <= set(table.columns):
         run.answers = {str(row[0]): row[1] for row in table.select("id", "answer").iter_rows()}
+    run.known = sum(problem.answer is not None for problem in terms.problems)
     for problem in terms.problems:
         answer = run.answers.get(problem.id)
         run.right += isinstance(answer, int) and terms.competition.judge(answer, problem.answer) is True
@@ -231,7 +238,9 @@ def compare_runs(report: Report, problems: Sequence[Problem]) -> None:
     first = next(run for run in report.runs if (run.mode, run.layout, run.number) == (second.mode, second.layout, 1))
     known = [problem for problem in problems if problem.answer is not None]
     pair = (first.answers, second.answers)
-    report.expected_score = sum(0.5 * (run.get(problem.id) == problem.answer) for run in pair for problem in known)
+    if known:
+        report.best_score = len(known)
+        report.expected_score = sum(0.5 * (run.get(problem.id) == problem.answer) for run in pair for problem in known)
     differ = [problem.id for problem in problems if pair[0].get(problem.id) != pair[1].get(problem.id)]
     if differ:
         text = f"two scored runs gave different answers to {len(differ)} of {len(problems)}: {', '.join(differ[:5])}"

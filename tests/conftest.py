@@ -34,13 +34,24 @@ LONGEST = (
 """Files that come next, so that no worker is left alone with one of them at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup` a file is one worker's, because its tests share what is expensive to start."""
     order = [*ENGINES, *LONGEST]
     items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("engines" if item.path.stem in ENGINES else item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2` a file is one worker's, for its tests share what is dear to start, and so are all engine files
+    (the marker `xdist_group`, which would say the same, does nothing under pytest 9.2)."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class ByFile(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "engines" if Path(file).stem in ENGINES else file
+
+    config.option.loadscopereorder = False  # as collected, not by number of tests
+    return ByFile(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -116,6 +127,15 @@ def kaggle_ports() -> Iterator[None]:
     with Path(tempfile.gettempdir(), f"olympiad-solver-ports-{os.getuid()}.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@pytest.fixture
+def session_ports(request: pytest.FixtureRequest) -> None:
+    """For rehearsed sessions: each has Kaggle's ports for itself where it has a network namespace."""
+    from submission.isolation import namespaces
+
+    if namespaces() is None:
+        request.getfixturevalue("kaggle_ports")
 
 
 def run_solver(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

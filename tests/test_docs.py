@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.figures import attempts_used, fill_in, table
+
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md"))
 _BLOCK = re.compile(
@@ -62,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=lambda page: page.stem)
 def test_every_command_of_the_page_runs(page: Path, folder: Path) -> None:
     for body in blocks(page, "console"):
-        run_block(body, folder, timeout=300)
+        run_block(body, folder, timeout=900)
 
 
 @pytest.mark.slow
@@ -71,19 +73,28 @@ def test_every_command_of_the_page_runs(page: Path, folder: Path) -> None:
 )
 def test_every_slow_command_of_the_page_runs(page: Path, folder: Path) -> None:
     for body in blocks(page, "console", slow=True):
-        run_block(body, folder, timeout=600)
+        run_block(body, folder, timeout=900)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
 def test_every_script_of_the_page_runs(page: Path, folder: Path) -> None:
     for number, body in enumerate(blocks(page, "python")):
         (folder / f"script{number}.py").write_text(body, "utf-8")
-        run_block(f"python script{number}.py", folder, timeout=120)
+        run_block(f"python script{number}.py", folder, timeout=900)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=lambda page: page.stem)
 def test_what_is_not_run_says_why(page: Path) -> None:
     assert "<!-- not run: " in page.read_text("utf-8")
+
+
+def test_every_figure_of_the_pages_is_drawn_from_the_benches_results() -> None:
+    for page in PAGES:
+        assert "<!-- figure:" not in fill_in(page.read_text("utf-8"))
+    for row in table("consensus.md", "## Cross-validated by problem"):
+        assert row["set"] in attempts_used()
+    with pytest.raises(LookupError, match="has no table behind '## Gone'"):
+        table("consensus.md", "## Gone")
 
 
 def test_the_pages_tell_of_every_command() -> None:

@@ -14,7 +14,7 @@ from solver import Solver
 from solver.config import load_config
 from solver.errors import EngineError, UsageError
 from solver.types import Problem
-from tests.conftest import run_solver, solver_command, write_problems, write_script
+from tests.conftest import run_solver, solver_command, spawn_solver, write_problems, write_script
 
 
 def test_five_lines_solve_a_problem(tmp_path: Path) -> None:
@@ -92,12 +92,15 @@ def test_every_preset_is_printed_as_toml(preset: str) -> None:
 
 
 def test_completion_knows_commands(tmp_path: Path) -> None:
-    environment = {"_SOLVER_COMPLETE": "complete_bash", "COMP_WORDS": "solver re", "COMP_CWORD": "1"}
-    code = "import sys; sys.argv = ['solver']; from solver.cli import app; app(prog_name='solver')"
+    """For the installed command, whoever asks for it: a shell has no completion for `python -m solver`."""
+    said = spawn_solver("--show-completion", "bash").stdout
+    assert "complete -o default -F _olympiad_solver_completion olympiad-solver" in said
+    environment = {"_OLYMPIAD_SOLVER_COMPLETE": "complete_bash", "COMP_WORDS": "olympiad-solver re", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['/venv/bin/olympiad-solver']; from solver.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
-    assert "report" in done.stdout.split()
+    assert done.stdout.split() == ["report", "replay"]
 
 
 def test_solve_writes_the_report_too(tmp_path: Path) -> None:

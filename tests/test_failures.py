@@ -1,8 +1,9 @@
-"""The twenty ways in which Kaggle submissions fail, each injected here; `kaggle/README.md` has the table.
+"""The twenty ways in which Kaggle submissions fail, each injected here; `README.md` has the table.
 
 A bad notebook is put into a bundle and rehearsed, or a bad bundle is checked; the finding tells it.
 """
 
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -13,14 +14,13 @@ import polars as pl
 import pytest
 
 from solver.competition import find_competition
-from submission.bundle import BundleOptions, make_bundle
+from submission.bundle import BundleOptions, make_bundle, pack
 from submission.check import check_bundle, check_code, check_datasets, check_metadata, check_table
 from submission.config import load_preset
+from submission.errors import BundleError
 from submission.findings import Finding
-from submission.isolation import namespaces
 from submission.rehearse import RehearsalOptions, rehearse
 from submission.verdict import Report
-from submission.wheels import Wheel, find_image, judge_wheels
 from tests.wheel_files import write_wheel
 
 PROBLEMS = 'id,problem,answer\na1,What is 6 times 7?,42\nb2,"Add 40, then 2.",42\nc3,Halve 84.,42\nd4,Double 21.,42\n'
@@ -65,10 +65,8 @@ def bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def play(bundle: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Report]:
+def play(bundle: Path, tmp_path: Path, session_ports: None) -> Callable[..., Report]:
     """Rehearse a notebook of the test's own; a plain process in place of the kernel starts faster."""
-    if namespaces() is None:
-        request.getfixturevalue("kaggle_ports")
 
     def play(code: str, mode: Any = "rerun", seconds: float = 300, runs: int = 1, **options: Any) -> Report:
         path = bundle / "notebook" / "notebook.ipynb"
@@ -132,6 +130,19 @@ def test_03_no_machine_shape(bundle: Path) -> None:
         assert "machine-shape" in {finding.code for finding in check_metadata(changed, config)}
     right = metadata(bundle) | {"enable_gpu": True, "machine_shape": "NvidiaH100"}
     assert "machine-shape" not in {finding.code for finding in check_metadata(right, config)}
+
+
+@pytest.mark.usefixtures("session_ports")
+def test_03_another_gpu_than_the_presets_fails_the_commit_run(bundle: Path, tmp_path: Path) -> None:
+    path = bundle / "wheels" / "submission.json"
+    tree = json.loads(path.read_text("utf-8"))
+    tree["health"]["gpu"] = "H100 of a kind that is not here"
+    path.write_text(json.dumps(tree), "utf-8")
+    (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
+    options = RehearsalOptions(("commit",), ("new",), time_limit_seconds=300, runner="script", clean=False)
+    report = rehearse(bundle, tmp_path / "problems.csv", options)
+    assert codes(report) == {"health"}
+    assert "set machine_shape in kernel-metadata.json" in report.all_findings[0].message
 
 
 def test_04_internet_left_on_or_left_out(bundle: Path) -> None:
@@ -222,13 +233,16 @@ def test_12_what_works_in_the_main_thread_alone(body: str, play: Any) -> None:
 
 
 def test_13_wheels_for_another_python(tmp_path: Path) -> None:
+    config = load_preset("scripted", {"wheels.image": "py312"})
+    bundle = make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
     only = write_wheel(tmp_path, "fast", tag="cp311-cp311-manylinux_2_28_x86_64")
-    root = write_wheel(tmp_path, "root", requires=["fast>=1", "missing>=2"])
-    wheels = [Wheel.read(only), Wheel.read(root)]
-    (wrong, missing) = sorted(judge_wheels(wheels, ["root"], find_image("py312"), ()), reverse=True)
-    assert wrong.startswith("wrong tag: root needs fast>=1")
-    assert "Python 3.12" in wrong
-    assert missing == "missing: root needs missing>=2, and there is no wheel of it"
+    own = write_wheel(tmp_path, "olympiad_solver", requires=["fast>=1", "missing>=2"])
+    pack([own, only], bundle / "wheels" / "wheels.tarball")
+    messages = sorted(finding.message for finding in check_bundle(bundle) if finding.code == "wheels")
+    assert messages == [
+        "missing: olympiad-solver needs missing>=2, and there is no wheel of it",
+        f"wrong tag: olympiad-solver needs fast>=1, and {only.name} is not for Python 3.12 on glibc 2.35",
+    ]
 
 
 def test_14_the_network_at_run_time(play: Any) -> None:
@@ -246,6 +260,9 @@ def test_15_writing_to_the_inputs(play: Any) -> None:
 def test_15_files_left_in_the_working_folder(play: Any) -> None:
     report = play(BEGIN + 'Path("core.1").write_text("x")\n' + END, mode="commit")
     assert codes(report, "warning") == {"working-size"}
+    assert codes(report) == set()
+    huge = play(BEGIN + 'open("cache", "wb").truncate(21 * 10**9)\n' + END, mode="commit")  # a sparse one
+    assert codes(huge) == {"working-size"}
 
 
 def test_16_a_server_that_is_started_twice(play: Any) -> None:
@@ -268,12 +285,16 @@ def test_18_code_that_knows_the_visible_test(play: Any) -> None:
     ("title", "slug"), [("Olympiad Solver", "another-slug"), ("Olympiad Solver", "olympiad_solver"), ("Solve", "solve")]
 )
 def test_19_names_that_kaggle_changes_or_refuses(title: str, slug: str, tmp_path: Path) -> None:
-    from submission.errors import BundleError
-
     config = load_preset("scripted", {"kaggle.title": title, "kaggle.slug": slug})
     with pytest.raises(BundleError):
         make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("title", ["Another Title", "My_Solver"])
+def test_19_a_title_changed_by_hand(title: str, bundle: Path) -> None:
+    changed = metadata(bundle) | {"title": title}
+    assert [finding.code for finding in check_metadata(changed, load_preset("scripted"))] == ["names"]
 
 
 def test_20_a_folder_that_the_upload_leaves_out(bundle: Path) -> None:
@@ -286,10 +307,13 @@ def test_a_sound_bundle_has_no_findings_but_the_missing_wheels(bundle: Path) -> 
     assert [finding.code for finding in check_bundle(bundle)] == ["owner", "wheels"]
 
 
-def test_the_table_names_each_failure_with_its_finding_and_its_test() -> None:
-    table = Path(__file__).parent.parent / "kaggle" / "README.md"
-    rows = re.findall(r"^\| (\d+) \| .+ \| `([a-z-]+)`.* \| `(test_\w+)`.* \|$", table.read_text("utf-8"), re.MULTILINE)
+def test_the_readmes_table_names_each_failure_with_its_finding_and_its_test() -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \| .+? \| (.+?) \| `(test_\w+)` \|$", text, re.MULTILINE)
     assert [int(number) for number, _, _ in rows] == list(range(1, 21))
-    for _, code, name in rows:
+    for number, here, name in rows:
+        first, *others = re.findall(r"`([a-z-]+)`", here)
+        assert name.startswith(f"test_{int(number):02}_"), f"{name} injects another failure than {number}"
         assert name in globals(), f"{name} is not in this file"
-        assert Finding(code, "").on_kaggle, f"no finding {code}"
+        assert f'"{first}"' in inspect.getsource(globals()[name]), f"{name} does not look for {first}"
+        assert all(Finding(code, "").on_kaggle for code in [first, *others]), f"no finding {others}"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -99,7 +100,14 @@ MATRIX: list[tuple[str, Callable[[Any, Any], Any], str | None, str | None]] = [
     ("numpy int", lambda i, p: np.int64(5), "GATEWAY_RAISED_EXCEPTION", "GATEWAY_RAISED_EXCEPTION"),
     ("polars series", lambda i, p: pl.Series([5]), "GATEWAY_RAISED_EXCEPTION", "GATEWAY_RAISED_EXCEPTION"),
     ("None", lambda i, p: None, "INVALID_SUBMISSION", "INVALID_SUBMISSION"),
-    ("dict", lambda i, p: {"answer": 5}, "INVALID_SUBMISSION", "INVALID_SUBMISSION"),
+    ("series of two", lambda i, p: pl.Series([5, 6]), "INVALID_SUBMISSION", "INVALID_SUBMISSION"),
+    ("text", lambda i, p: "5", "GATEWAY_RAISED_EXCEPTION", "GATEWAY_RAISED_EXCEPTION"),
+    ("two digits", lambda i, p: "42", "GATEWAY_RAISED_EXCEPTION", "INVALID_SUBMISSION"),
+    ("numpy float", lambda i, p: np.float32(5), "INVALID_SUBMISSION", "GATEWAY_RAISED_EXCEPTION"),
+    ("numpy array", lambda i, p: np.array([5]), "INVALID_SUBMISSION", "GATEWAY_RAISED_EXCEPTION"),
+    ("dict", lambda i, p: {"answer": 5}, "INVALID_SUBMISSION", "GATEWAY_RAISED_EXCEPTION"),
+    ("list", lambda i, p: [5], "INVALID_SUBMISSION", "GATEWAY_RAISED_EXCEPTION"),
+    ("list of two", lambda i, p: [5, 6], "INVALID_SUBMISSION", "INVALID_SUBMISSION"),
     ("huge int", lambda i, p: 2**70, "SERVER_RAISED_EXCEPTION", "SERVER_RAISED_EXCEPTION"),
     ("object", lambda i, p: object(), "SERVER_RAISED_EXCEPTION", "SERVER_RAISED_EXCEPTION"),
     ("exception", lambda i, p: 1 / 0, "SERVER_RAISED_EXCEPTION", "SERVER_RAISED_EXCEPTION"),
@@ -145,9 +153,12 @@ def test_a_call_without_answer_ends_at_the_rehearsals_limit(problems: Path) -> N
     over.set()
 
 
-def test_a_server_that_never_starts_is_told(problems: Path) -> None:
-    with pytest.raises(GatewayError, match="SERVER_NEVER_STARTED"):
-        Gateway(PROTOCOLS["aimo-3"], problems, GatewayOptions(startup_seconds=0.2)).run()
+def test_a_server_that_never_starts_is_told(problems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen: nobody else can have this port
+        monkeypatch.setattr(wire, "PORTS", (taken.getsockname()[1],))
+        with pytest.raises(GatewayError, match="SERVER_NEVER_STARTED"):
+            Gateway(PROTOCOLS["aimo-3"], problems, GatewayOptions(startup_seconds=0.2)).run()
 
 
 def test_a_function_of_another_name_is_a_missing_endpoint(problems: Path) -> None:
@@ -186,7 +197,8 @@ def test_a_server_serves_once_and_a_second_one_takes_another_port(problems: Path
     first.run_local_gateway((problems,))
     with pytest.raises(ValueError, match="the server has already started"):
         first.run_local_gateway((problems,))
-    second._server.stop(0)
+    second._start()  # only then does stopping it free its port, which another run's tests may look at
+    second._server.stop(0).wait()
 
 
 def test_every_answer_is_logged_as_it_comes(problems: Path) -> None:
@@ -281,3 +293,74 @@ def test_kaggles_own_gateway_asks_our_server(kaggles: Any, problems: Path) -> No
     finally:
         server._server.stop(0).wait()
     assert sorted(pl.read_parquet("submission.parquet")["id"]) == ["000aaa", "111bbb", "222ccc"]
+
+
+def ending(ask: Callable[[], Any]) -> tuple[str, list[tuple[Any, ...]]]:
+    """How a run ended, and what it wrote, by id."""
+    Path("submission.parquet").unlink(missing_ok=True)
+    try:
+        ask()
+    except Exception as error:  # noqa: BLE001  # Kaggle's class for it cannot be imported here
+        kind = error.kind if isinstance(error, GatewayError) else error.error_type  # type: ignore[attr-defined]
+        return kind.name, []
+    return "written", sorted(pl.read_parquet("submission.parquet").rows(), key=str)
+
+
+def in_turn(*functions: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Each answers one call, the last one all the others."""
+    left = list(functions)
+    return lambda i, p: (left.pop(0) if len(left) > 1 else left[0])(i, p)
+
+
+def pandas_frame(i: Any, p: Any, *columns: str) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame({"id": list(i), "answer": [5]})[[*(columns or ("id", "answer"))]]
+
+
+def pandas_series(i: Any, p: Any) -> Any:
+    import pandas as pd
+
+    return pd.Series([5], name="answer")
+
+
+IN_TURN: list[tuple[str, tuple[Callable[[Any, Any], Any], ...]]] = [
+    ("columns in another order", (answer, lambda i, p: answer(i, p).select("answer", "id"))),
+    ("a column more", (answer, lambda i, p: answer(i, p).with_columns(x=pl.lit(1)))),
+    ("int and text", (answer, lambda i, p: pl.DataFrame({"id": i, "answer": ["5"]}))),
+    ("int and null", (answer, lambda i, p: pl.DataFrame({"id": i, "answer": [None]}))),
+    ("int and float", (answer, lambda i, p: pl.DataFrame({"id": i, "answer": [7.5]}))),
+    ("int and list", (answer, lambda i, p: pl.DataFrame({"id": i, "answer": [[5]]}))),
+    ("frame and int", (answer, lambda i, p: 5)),
+    ("pandas", (pandas_frame,)),
+    ("pandas and polars", (pandas_frame, answer)),
+    ("polars and pandas", (answer, pandas_frame)),
+    ("pandas in another order", (pandas_frame, lambda i, p: pandas_frame(i, p, "answer", "id"))),
+    ("pandas series", (pandas_series,)),
+]
+
+
+@pytest.mark.parametrize("kaggles", ["aimo-2", "aimo-3"], indirect=True)
+@pytest.mark.parametrize(
+    "functions",
+    [*((case[1],) for case in MATRIX), *(case[1] for case in IN_TURN)],
+    ids=[*(case[0] for case in MATRIX), *(case[0] for case in IN_TURN)],
+)
+def test_our_gateway_ends_as_kaggles_own_does(kaggles: Any, functions: Any, problems: Path) -> None:
+    protocol, module, _ = kaggles
+    if protocol.competition == "aimo-2":
+        problems.write_text(PUBLIC.replace("id,problem", "id,question"), "utf-8")
+
+    def served(make_gateway: Callable[[], Any]) -> tuple[str, list[tuple[Any, ...]]]:
+        server = SERVERS[protocol.competition](named_predict(in_turn(*functions)))
+        server._start()
+        try:
+            return ending(lambda: make_gateway().run())
+        finally:
+            server._server.stop(0).wait()
+
+    theirs = served(lambda: gateway_class(module)((str(problems),)))
+    ours = served(lambda: Gateway(protocol, problems, GatewayOptions(seed=1)))
+    assert ours[0] == theirs[0]
+    if len(functions) == 1:  # else it depends on the order who is answered what
+        assert ours[1] == theirs[1]

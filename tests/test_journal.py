@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from solver.errors import JournalError
-from solver.journal import Journal, read_journal, set_aside
+from solver.journal import Journal, read_journal, refuse_if_in_use, set_aside
 from solver.types import Attempt, Candidate, ExecutionResult, Prediction, Problem
 
 PROBLEM = Problem("a", "What is 6*7?", 42)
@@ -68,6 +68,19 @@ def test_what_is_no_journal_is_refused_with_its_line(tmp_path: Path) -> None:
     path.write_text('{"kind": "header", "journal_version": 99}\n')
     with pytest.raises(JournalError, match="newer version"):
         read_journal(path)
+
+
+def test_a_journal_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Journal(path) as journal:
+        journal.write_header()
+        for take in (Journal, set_aside, refuse_if_in_use):
+            with pytest.raises(JournalError, match="another run is writing"):
+                take(path)
+        assert len(read_journal(path).headers) == 1  # reading is free
+    refuse_if_in_use(path)
+    refuse_if_in_use(tmp_path / "none.jsonl")
+    assert set_aside(path) is not None
 
 
 def test_an_earlier_journal_is_set_aside_and_never_lost(tmp_path: Path) -> None:

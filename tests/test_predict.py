@@ -10,13 +10,15 @@ from typing import Any
 import polars as pl
 import pytest
 
+from solver.errors import UsageError
 from solver.types import Candidate, Deadline, Prediction, Problem
 from submission.aimo1 import LocalEnv, answer_all
-from submission.config import HealthConfig, SubmissionConfig
+from submission.config import HealthConfig, SubmissionConfig, load_preset, parse_config, preset_names
+from submission.contest import Contest
 from submission.doctor import Gpu, judge_canary, judge_gpus, parse_gpus, shorten
 from submission.errors import HealthError
 from submission.faults import FAULTS, inject, stop_injecting
-from submission.server import Contest, make_predict
+from submission.server import _run_seed, make_predict
 from tests.clock import Clock
 from tests.conftest import write_script
 
@@ -226,16 +228,19 @@ def test_the_gate_tells_silence_a_wrong_sum_and_slowness_apart() -> None:
         return Prediction("canary", answer, "majority", (Candidate(answer, 4, (0,)),), seconds, num_tokens=tokens)
 
     expected = HealthConfig(tokens_per_second=800)
-    assert judge_canary(canary(5555, 4000, 4), expected) == []
+    assert judge_canary(canary(777, 4000, 4), expected) == []
     assert "wrote nothing" in judge_canary(canary(0, 0, 4), expected)[0]
     assert "answered 0" in judge_canary(canary(0, 4000, 4), expected)[0]
-    assert "20 tokens/s, the preset expects 800" in judge_canary(canary(5555, 80, 4), expected)[0]
+    assert "20 tokens/s, the preset expects 800" in judge_canary(canary(777, 80, 4), expected)[0]
 
 
-def test_the_canarys_answer_is_never_zero() -> None:
-    from submission.config import load_preset, preset_names
-
+def test_the_canarys_answer_is_one_that_a_dead_model_does_not_give() -> None:
     assert all(load_preset(name).health.canary_answer != 0 for name in preset_names())
+    for answer in (0, 5555):  # AIMO-2's answers end at 999, and the model's 5555 would be taken for 555
+        with pytest.raises(UsageError, match=f"health.canary_answer: {answer} cannot tell a dead model in aimo-2"):
+            parse_config(
+                load_preset("aimo-2-4xl4").model_dump(mode="json") | {"health": {"canary_answer": answer}}, "test"
+            )
 
 
 def test_long_exception_texts_become_one_short_line() -> None:
@@ -270,6 +275,16 @@ def test_aimo_1s_loop_refuses_to_go_on_without_an_answer() -> None:
     next(rows)
     with pytest.raises(RuntimeError, match="You must call"):
         next(rows)
+
+
+def test_each_scored_run_of_a_two_run_contest_has_a_seed_of_its_own() -> None:
+    two_run, once = load_preset("scripted"), load_preset("aimo-2-4xl4")
+    assert _run_seed(two_run, {}) != _run_seed(two_run, {})
+    assert _run_seed(two_run, {"seed": 7}) == ("seed=7",)
+    assert two_run.solver_config(_run_seed(two_run, {"seed": 7})).seed == 7
+    assert _run_seed(once, {}) == ()
+    fixed = two_run.model_copy(update={"solver": {**two_run.solver, "seed": 3}})
+    assert _run_seed(fixed, {}) == ()
 
 
 def test_deadlines_never_go_past_the_contest(contest: Any) -> None:

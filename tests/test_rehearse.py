@@ -2,6 +2,7 @@
 clean environment."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,14 +13,14 @@ from typing import Any
 import pytest
 
 from solver.errors import UsageError
+from solver.types import Problem
 from submission.bundle import BundleOptions, make_bundle, pack
 from submission.config import load_preset
 from submission.environment import find_python
 from submission.errors import RehearsalError
 from submission.faults import parse_fault
-from submission.isolation import namespaces
 from submission.rehearse import RehearsalOptions, rehearse
-from submission.verdict import Report, classify
+from submission.verdict import Report, Run, classify, compare_runs
 from submission.wheels import find_image
 from tests.wheel_files import write_wheel
 
@@ -27,13 +28,11 @@ PROBLEMS = "id,problem,answer\na1,What is 6 times 7?,42\nb2,Add 40 and 2.,42\nc3
 
 
 @pytest.fixture
-def play(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+def play(tmp_path: Path, session_ports: None) -> Any:
     """A problem has five seconds at the most, the run minutes."""
     config = load_preset("scripted")
     config.solver["budget"] |= {"base_seconds": 5, "cap_seconds": 5}
     bundle = make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
-    if namespaces() is None:
-        request.getfixturevalue("kaggle_ports")
     problems = tmp_path / "problems.csv"
     problems.write_text(PROBLEMS, "utf-8")
 
@@ -98,12 +97,13 @@ def test_a_fault_is_named_with_its_problem() -> None:
         parse_fault("hang@x")
 
 
+@pytest.mark.usefixtures("session_ports")
 def test_a_gpus_bundle_is_rehearsed_anywhere_without_its_model(tmp_path: Path) -> None:
     settings = {"kaggle.owner": "someone", "kaggle.model_source": "openai/gpt-oss-120b/transformers/default/1"}
     bundle = make_bundle(load_preset("aimo-3-h100", settings), BundleOptions(tmp_path / "bundle", wheels=False))
     problems = tmp_path / "problems.csv"
     problems.write_text(PROBLEMS, "utf-8")
-    options = RehearsalOptions(layouts=("m",), runner="script", clean=False, time_limit_seconds=90.0)
+    options = RehearsalOptions(layouts=("m",), runner="script", clean=False, time_limit_seconds=300.0)
     with pytest.raises(RehearsalError, match=r"lies on Kaggle alone: .* or rehearse all but the model with --without"):
         rehearse(bundle, problems, options)
     report = rehearse(bundle, problems, replace(options, without_model=True, fault="engine-crash@1"))
@@ -114,6 +114,7 @@ def test_a_gpus_bundle_is_rehearsed_anywhere_without_its_model(tmp_path: Path) -
     assert report.stage.endswith("texts in place of the model")
 
 
+@pytest.mark.usefixtures("session_ports")
 def test_a_rehearsal_in_this_environment_installs_nothing_into_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,14 +124,39 @@ def test_a_rehearsal_in_this_environment_installs_nothing_into_it(
     requirements.write_text("surely-not-installed==1.0\n", "utf-8")
     pack([write_wheel(tmp_path, "surely_not_installed"), requirements], bundle / "wheels" / "wheels.tarball")
     (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
-    options = RehearsalOptions(("commit",), ("new",), runner="script", clean=False, time_limit_seconds=90.0)
+    options = RehearsalOptions(("commit",), ("new",), runner="script", clean=False, time_limit_seconds=300.0)
     assert rehearse(bundle, Path("problems.csv"), options).all_findings == []
     assert find_spec("surely_not_installed") is None
+
+
+@pytest.mark.usefixtures("session_ports")
+@pytest.mark.parametrize("name", ["aimo-2", "aimo-3"])
+def test_kaggles_own_files_take_our_notebook_in_both_modes(name: str, tmp_path: Path) -> None:
+    folder = os.environ.get(f"KAGGLE_EVALUATION_{name.replace('-', '_').upper()}")
+    if folder is None:
+        pytest.skip("set KAGGLE_EVALUATION_AIMO_2 and _AIMO_3 to folders that hold Kaggle's own kaggle_evaluation")
+    config = load_preset("scripted", {"competition": name})
+    bundle = make_bundle(config, BundleOptions(tmp_path / "bundle", wheels=False))
+    (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
+    options = RehearsalOptions(
+        layouts=("new",),
+        scored_runs=1,
+        runner="script",
+        clean=False,
+        time_limit_seconds=300.0,
+        fault="exception@2",
+        kaggle_files=Path(folder),
+    )
+    report = rehearse(bundle, tmp_path / "problems.csv", options)
+    assert [(run.mode, len(run.answers)) for run in report.runs] == [("commit", 3), ("rerun", 3)]
+    assert report.all_findings == []
 
 
 def test_what_would_fail_after_minutes_is_told_at_once(play: Any, tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="holds no wheels: rehearse it in this environment, with --here"):
         play("commit", clean=True)
+    with pytest.raises(UsageError, match="--fault hang@4: there are only 3 problems"):
+        play("commit", fault="hang@4")
     with pytest.raises(UsageError, match=r"--kaggle-files .*: there is no .*aimo_3_inference_server.py"):
         play("commit", kaggle_files=tmp_path)
     (tmp_path / "kept" / "commit-new-1").mkdir(parents=True)
@@ -172,6 +198,22 @@ def test_what_the_notebook_imports_needs_nothing_of_what_makes_bundles() -> None
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=True
     )
     assert not {"grpc", "google", "nbformat", "nbclient", "packaging", "kaggle"} & set(done.stdout.split())
+
+
+def test_a_run_is_scored_where_answers_are_known_and_the_model_gave_them() -> None:
+    scored = Run("rerun", "new", right=1, problems=3, known=2)
+    assert "1/2 right" in scored.line()
+    for run in (Run("commit", "new", known=2), Run("rerun", "new"), Run("rerun", "new", is_played=True, known=2)):
+        assert "answered" in run.line()
+    problems = [Problem("a", "?", 1), Problem("b", "?", 2), Problem("c", "?")]
+    first, second = (
+        Run("rerun", "new", number, answers=answers, problems=3, known=2)
+        for number, answers in ((1, {"a": 1, "b": 2, "c": 3}), (2, {"a": 1, "b": 5, "c": 3}))
+    )
+    report = Report([Run("commit", "new"), first, second])
+    compare_runs(report, problems)
+    assert (report.expected_score, report.best_score) == (1.5, 2)
+    assert [finding.code for finding in report.findings] == ["runs-differ"]
 
 
 def test_a_report_can_be_kept_as_json(play: Any) -> None:

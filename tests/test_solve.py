@@ -296,9 +296,27 @@ def test_resuming_repeats_no_finished_problem_and_no_finished_attempt(solve: Sol
         "c",
     ]
     assert len(journal_lines(journal, "header")) == 2
+    assert result.summary["attempts"] == len(journal_lines(journal, "attempt"))
+
+
+def test_a_finished_run_is_resumed_without_an_engine_or_a_line_of_journal(
+    solve: Solve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = solve(P, RIGHT)
+    journal = tmp_path / "submission.journal.jsonl"
+    before = journal.read_bytes()
+    (tmp_path / "submission.csv").unlink()
+    capsys.readouterr()
     again = solve(P, SILENT, resume=True)
-    assert by_id(again) == by_id(result)
-    assert again.summary["attempts"] == 0
+    assert (by_id(again), again.exit_code) == (by_id(result), 0)
+    assert list(read_answers(tmp_path / "submission.csv")) == ["a", "b", "c"]
+    assert journal.read_bytes() == before
+    assert {name: again.summary[name] for name in ("attempts", "tokens", "score")} == {
+        name: result.summary[name] for name in ("attempts", "tokens", "score")
+    }
+    said = capsys.readouterr().err
+    assert "nothing is left to solve" in said
+    assert "starting" not in said
 
 
 def test_resuming_with_another_problem_under_the_same_id_is_refused(solve: Solve) -> None:
@@ -343,5 +361,5 @@ def test_a_resumed_run_tells_which_settings_are_others(solve: Solve, capsys: pyt
     solve(P[:1], RIGHT)
     solve(P[:2], RIGHT, resume=True)
     assert "other settings" not in capsys.readouterr().err
-    solve(P[:2], RIGHT, "sampling.temperature=0.1", resume=True)
+    solve(P, RIGHT, "sampling.temperature=0.1", resume=True)
     assert "other settings than in the run to be resumed: sampling.temperature 0.7 -> 0.1" in capsys.readouterr().err

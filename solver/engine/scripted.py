@@ -44,7 +44,7 @@ class Entry:
 
 BUILT_IN = (
     # what a submission asks before the first problem, to see that the model is alive
-    Entry(when="the sum of 1234 and 4321", texts=("By inspection the answer is \\boxed{5555}.",)),
+    Entry(when="the sum of 123 and 654", texts=("By inspection the answer is \\boxed{777}.",)),
     Entry(
         texts=(
             "Let me compute.\n<tool_call>\nprint(6 * 7)\n</tool_call>\nSo the answer is \\boxed{42}.",

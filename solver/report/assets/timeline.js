@@ -59,7 +59,7 @@ class Timeline {
     const lines = [];
     for (let t = Math.ceil(this.range[0] / step) * step; t <= this.range[1]; t += step) {
       const x = this.x(t);
-      lines.push(svg("path", { d: `M${x} 0V${height - AXIS}`, class: "grid" }), svg("text", { x, y: height - 8, class: "tick", "text-anchor": "middle" }, clockText(t)));
+      lines.push(svg("path", { d: `M${x} 0V${height - AXIS}`, class: "grid" }), svg("text", { x, y: height - 8, class: "tick", "text-anchor": x > this.width - 28 ? "end" : "middle" }, clockText(t)));
     }
     return lines;
   }
