@@ -43,6 +43,10 @@ class PromptTooLongError(EngineError):
     """A prompt does not fit the context; the engine itself is well."""
 
 
+class TurnError(SolverError):
+    """The engine failed one turn; it goes on with the others."""
+
+
 class SandboxError(SolverError):
     """No Python session could be started."""
 

@@ -21,7 +21,7 @@ from solver.answer import extract_answer
 from solver.attempt import Tools, turn_seed
 from solver.chat import read_prompt
 from solver.config import GenSelectConfig
-from solver.errors import PromptTooLongError
+from solver.errors import PromptTooLongError, TurnError
 from solver.types import Attempt, Candidate, Deadline, Problem, SamplingParams
 
 _JUDGMENT = re.compile(r"Judgment: (?:(\d{1,4})|\[(\d{1,4})\])")
@@ -224,7 +224,7 @@ class _Comparison:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _ask(self, question: str, max_tokens: int) -> str:
-        """The model's final text; empty where the question does not fit its context."""
+        """The model's final text; empty where the question does not fit its context or the turn failed."""
         chat = self._tools.chat
         self._num_asked += 1
         params = SamplingParams(
@@ -239,7 +239,7 @@ class _Comparison:
                 async for completion in completions:
                     tokens += completion.token_ids
                     self._record.num_tokens += len(completion.token_ids)
-        except PromptTooLongError:
+        except (PromptTooLongError, TurnError):
             return ""
         while tokens and tokens[-1] in chat.stop_token_ids:
             tokens.pop()

@@ -36,7 +36,7 @@ CLASSES = {
         )
     },
 }
-_RESULTS = ("RequestOutput", "CompletionOutput")
+_RESULTS = ("RequestOutput", "CompletionOutput", "RequestError")
 _FILES = ("searchindex.js", "_modules/tensorrt_llm/llmapi/llm.html", "commands/trtllm-build.html")
 
 

@@ -216,6 +216,17 @@ def test_a_dead_engine_ends_the_run_with_the_answers_so_far(solve: Solve, tmp_pa
     assert {a["stop_reason"] for a in attempts if a["problem_id"] == "b"} == {"error"}
 
 
+def test_a_turn_that_fails_ends_its_attempt_and_not_the_run(solve: Solve, tmp_path: Path) -> None:
+    script = [{"when": "6*7", "texts": ["some text"], "fault": "turn", "fault_after": 3}, *RIGHT]
+    result = solve(P, script)
+    assert by_id(result)["a"] == (0, "fallback", "error")
+    assert by_id(result)["c"] == (5, "consensus", None)
+    attempts = journal_lines(tmp_path / "submission.journal.jsonl", "attempt")
+    assert {(a["stop_reason"], a["error"]) for a in attempts if a["problem_id"] == "a"} == {
+        ("error", "the script told the turn to fail")
+    }
+
+
 def test_an_engine_that_does_not_start_writes_nothing_over(solve: Solve, tmp_path: Path) -> None:
     (tmp_path / "submission.csv").write_text("kept")
     with pytest.raises(EngineError, match="no GPU"):

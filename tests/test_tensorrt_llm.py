@@ -20,7 +20,7 @@ from solver.config import EngineConfig
 from solver.engine import build_engine
 from solver.engine.tensorrt_llm import TensorrtLlmEngine
 from solver.engine.tensorrt_llm_build import BuildPlan, main
-from solver.errors import EngineError, PromptTooLongError
+from solver.errors import EngineError, PromptTooLongError, TurnError
 from solver.types import Completion, SamplingParams
 from tests import tensorrt_llm_signatures
 
@@ -43,8 +43,8 @@ def enforcing(name: str, parameters: Sequence[str], default: object) -> type:
 class FakeResult:
     """Streams TEXT two bytes at a time, as `RequestOutput` does."""
 
-    def __init__(self, params: dict[str, Any], *, fail: bool) -> None:
-        self._params, self._fail = params, fail
+    def __init__(self, params: dict[str, Any], failure: Exception | None) -> None:
+        self._params, self._failure = params, failure
         self._sent: list[int] = []
         self.finished = False
         self.is_aborted = False
@@ -56,8 +56,8 @@ class FakeResult:
         tokens = list(TEXT.encode() * 20)[: self._params["max_tokens"]]
         for start in range(0, len(tokens), 2):
             await asyncio.sleep(0)
-            if self._fail:
-                raise RuntimeError("executor died: CUDA out of memory\nmore")
+            if self._failure is not None:
+                raise self._failure
             self._new = tokens[start : start + 2]
             self._sent += self._new
             self.finished = len(self._sent) == len(tokens)
@@ -85,11 +85,13 @@ class Library:
         self.version = SIGNATURES["version"]
         self.made: list[Any] = []
         self.results: list[FakeResult] = []
-        self.fail = False
+        self.failure: Exception | None = None
         self.modules = {name: ModuleType(name) for name in ("tensorrt_llm", "tensorrt_llm.llmapi")}
         self.modules["tensorrt_llm"].__version__ = self.version  # type: ignore[attr-defined]
         for name, entry in SIGNATURES["classes"].items():
             self.put(name, entry["parameters"], entry.get("methods", {}))
+        self.request_error = type("RequestError", (RuntimeError,), {})
+        self.modules["tensorrt_llm.llmapi"].RequestError = self.request_error  # type: ignore[attr-defined]
 
     def become(self, version: str) -> None:
         moved = SIGNATURES["moved"][version]
@@ -116,7 +118,7 @@ class Library:
         def generate_async(llm: Any, inputs: list[int], sampling_params: Any, **options: Any) -> FakeResult:
             assert {"inputs", "sampling_params", *options} <= set(taken)
             assert options == {"streaming": True}
-            result = FakeResult(sampling_params.given, fail=library.fail)
+            result = FakeResult(sampling_params.given, library.failure)
             library.results.append(result)
             return result
 
@@ -219,8 +221,15 @@ def test_a_prompt_longer_than_the_context_is_one_clear_error(library: Library, f
 
 
 def test_a_dead_executor_is_one_line_with_the_setting_to_change(library: Library, folder: Path) -> None:
-    library.fail = True
+    library.failure = RuntimeError("executor died: CUDA out of memory\nmore")
     with pytest.raises(EngineError, match=r"^TensorRT-LLM stopped working: executor died: CUDA out of memory: lower "):
+        play(folder, [1])
+
+
+def test_a_request_that_fails_is_not_the_end_of_the_engine(library: Library, folder: Path) -> None:
+    assert "RequestError" in SIGNATURES["results"]
+    library.failure = library.request_error("the request was refused\nmore")
+    with pytest.raises(TurnError, match=r"^TensorRT-LLM failed one turn: the request was refused$"):
         play(folder, [1])
 
 
@@ -322,7 +331,7 @@ def test_signatures_are_read_from_the_pages_of_a_version(tmp_path: Path) -> None
     members = {
         **{
             f"tensorrt_llm.llmapi.{name}": [[0, 1, 1, "", "b"], [0, 1, 1, "", "a"], [0, 2, 1, "", "validate"]]
-            for name in (*tensorrt_llm_signatures.CLASSES.values(), "RequestOutput", "CompletionOutput")
+            for name in (*tensorrt_llm_signatures.CLASSES.values(), "RequestOutput", "CompletionOutput", "RequestError")
         },
         "tensorrt_llm.llmapi.SamplingParams": [[0, 3, 1, "", "seed"]],
         "tensorrt_llm.llmapi.LLM": [[0, 2, 1, "", "generate_async"], [0, 2, 1, "", "shutdown"]],

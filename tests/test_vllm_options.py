@@ -1,6 +1,7 @@
 """What vLLM's errors and our settings mean to each other. Messages are those of vLLM 0.32."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from solver.config import EngineConfig, load_config
 from solver.engine.entropy import entropy
 from solver.engine.vllm import VllmEngine
 from solver.engine.vllm_options import _speculation, explain
-from solver.errors import UsageError
+from solver.errors import TurnError, UsageError
 from solver.types import Completion, SamplingParams
 
 
@@ -57,6 +58,43 @@ def test_speculation_is_passed_on() -> None:
 def test_speculation_that_cannot_be_is_a_usage_error(settings: list[str]) -> None:
     with pytest.raises(UsageError, match="speculation"):
         load_config(settings=settings)
+
+
+class FailingCore(FreeCore):
+    def __init__(self, failure: Exception | None) -> None:
+        super().__init__([1, 2], chunk=1, logprobs=0)
+        self._failure = failure
+
+    async def generate(self, prompt: Any, params: Any, request: str) -> AsyncGenerator[Any, None]:
+        async for output in super().generate(prompt, params, request):
+            if self._failure is not None:
+                raise self._failure
+            output.outputs[0].finish_reason = "error"
+            yield output
+
+
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore")
+def test_a_turn_that_vllm_fails_is_one_line_and_not_the_end_of_the_engine(tmp_path: Path) -> None:
+    from vllm.exceptions import VLLMValidationError
+    from vllm.v1.engine.exceptions import EngineGenerateError
+
+    generate_error = EngineGenerateError()
+    generate_error.__cause__ = KeyError("block\nmore")
+
+    async def play(failure: Exception | None) -> None:
+        engine: Any = VllmEngine(EngineConfig(), tmp_path)
+        engine._engine, engine._log = FailingCore(failure), tmp_path / "core.log"
+        async for _ in engine.generate([7], SamplingParams(max_tokens=5)):
+            pass
+
+    for failure, said in (
+        (VLLMValidationError("no such thing"), "failed one turn: no such thing$"),
+        (generate_error, r"failed one turn: 'block"),
+        (None, r"failed one turn \(its log: .*core.log\)$"),
+    ):
+        with pytest.raises(TurnError, match=said):
+            asyncio.run(play(failure))
 
 
 # Here and not with the measurements: a test that imports vLLM before `test_engines` would keep that from forking.

@@ -22,8 +22,8 @@ class Engine(Protocol):
         """One turn: what is sampled, as it comes; the last `Completion` has a `finish_reason`.
 
         Closing the iterator (or cancelling who awaits it) aborts the request in the engine. The tokens that complete a
-        stop are part of the output, and nothing after them. Raises PromptTooLongError before the first token, or
-        EngineError when the engine has failed.
+        stop are part of the output, and nothing after them. Raises PromptTooLongError before the first token, TurnError
+        where this turn alone failed, or EngineError when the engine has failed.
         """
 
     async def close(self) -> None:

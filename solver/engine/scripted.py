@@ -8,8 +8,8 @@ A script is a JSON Lines file; each line is one entry:
 The first entry whose `when` stands in the prompt is played. An attempt's seed chooses among its texts; a text goes on
 in the next turn where the code call stopped it. Optional: "forced" (what is played after a box that was opened for an
 attempt without an answer, such as "42}"), "tokens_per_second" (the entry's own pace), "fault": "error"
-(the engine dies), "hang" (no token comes, ever) or "stubborn" (it hangs and does not let itself be cancelled), after
-"fault_after" tokens. Tokens are bytes (`solver.chat.tokenizer.ByteTokenizer`).
+(the engine dies), "turn" (the turn alone fails), "hang" (no token comes, ever) or "stubborn" (it hangs and does not let
+itself be cancelled), after "fault_after" tokens. Tokens are bytes (`solver.chat.tokenizer.ByteTokenizer`).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from solver.chat.tokenizer import ByteTokenizer
 from solver.config import EngineConfig
 from solver.engine.base import check_fits
 from solver.engine.stopping import StopChecker
-from solver.errors import EngineError, UsageError
+from solver.errors import EngineError, TurnError, UsageError
 from solver.types import Completion, EngineInfo, SamplingParams
 
 _CHUNK = 16  # tokens in one Completion
@@ -38,7 +38,7 @@ class Entry:
     when: str = ""
     forced: str = ""
     tokens_per_second: float | None = None
-    fault: Literal["error", "hang", "stubborn"] | None = None
+    fault: Literal["error", "turn", "hang", "stubborn"] | None = None
     fault_after: int = 0
 
 
@@ -121,6 +121,8 @@ class ScriptedEngine:
                 return
 
     async def _fail(self, entry: Entry) -> None:
+        if entry.fault == "turn":
+            raise TurnError("the script told the turn to fail")
         if entry.fault == "error":
             self._failed = "the script told the engine to fail"
         if self._failed:
@@ -172,8 +174,8 @@ def _entry(values: dict[str, Any]) -> Entry:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise ValueError("an entry needs texts, a list of strings")
     entry = Entry(**{**values, "texts": tuple(texts)})
-    if entry.fault not in (None, "error", "hang", "stubborn"):
-        raise ValueError(f"no fault '{entry.fault}': there is error, hang, stubborn")
+    if entry.fault not in (None, "error", "turn", "hang", "stubborn"):
+        raise ValueError(f"no fault '{entry.fault}': there is error, turn, hang, stubborn")
     if not isinstance(entry.tokens_per_second, int | float | None) or not isinstance(entry.fault_after, int):
         raise ValueError("tokens_per_second and fault_after are numbers")
     return entry

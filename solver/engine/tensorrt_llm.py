@@ -22,7 +22,7 @@ from solver.engine.core_process import EngineThread
 from solver.engine.entropy import entropy
 from solver.engine.memory import check_memory, read_ahead
 from solver.engine.stopping import StopChecker, until_stop
-from solver.errors import EngineError
+from solver.errors import EngineError, TurnError
 from solver.types import Completion, EngineInfo, FinishReason, SamplingParams
 
 _CLOSE_SECONDS = 5.0
@@ -36,6 +36,7 @@ class TensorrtLlmEngine:
         self._eos = _end_tokens(model)
         self._llm: Any = None
         self._sampling_class: Any = None
+        self._request_error: type[Exception] = TurnError
         self._thread = EngineThread()
         self.running = 0
         """Turns in progress now."""
@@ -80,7 +81,9 @@ class TensorrtLlmEngine:
                 yield completion
                 if finish is not None:
                     break
-        except RuntimeError as error:  # its RequestError, and what its executor raises when it has died
+        except self._request_error as error:
+            raise TurnError(f"TensorRT-LLM failed one turn: {_explain(error)}") from error
+        except RuntimeError as error:  # what its executor raises when it has died
             raise EngineError(f"TensorRT-LLM stopped working: {_explain(error)}") from error
         finally:
             self.running -= 1
@@ -100,6 +103,7 @@ class TensorrtLlmEngine:
 
     def _load(self) -> Any:
         self._sampling_class = resolve("tensorrt_llm.SamplingParams", "tensorrt_llm.llmapi.SamplingParams")
+        self._request_error = resolve("tensorrt_llm.llmapi.RequestError", "tensorrt_llm.executor.RequestError")
         if is_prebuilt(self._folder):
             llm = resolve(
                 "tensorrt_llm._tensorrt_engine.LLM",

@@ -24,11 +24,17 @@ from solver.engine.entropy import entropy
 from solver.engine.memory import check_memory, read_ahead
 from solver.engine.versions import version_note
 from solver.engine.vllm_options import engine_arguments, environment, explain, is_cpu_build, version
-from solver.errors import EngineError
+from solver.errors import EngineError, TurnError
 from solver.types import Completion, EngineInfo, FinishReason, SamplingParams
 
 _CLOSE_SECONDS = 5.0
-_FINISH: dict[str | None, FinishReason | None] = {None: None, "length": "length", "stop": "stop", "abort": "stop"}
+_FINISH: dict[str | None, FinishReason | None] = {
+    None: None,
+    "length": "length",
+    "stop": "stop",
+    "abort": "stop",
+    "repetition": "stop",
+}
 
 
 class VllmEngine:
@@ -68,8 +74,9 @@ class VllmEngine:
         )
 
     async def generate(self, prompt: list[int], params: SamplingParams) -> AsyncGenerator[Completion, None]:
+        from vllm.exceptions import VLLMClientError
         from vllm.inputs import TokensPrompt
-        from vllm.v1.engine.exceptions import EngineDeadError
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         check_fits(prompt, self._config.max_model_len)
         request = f"turn-{next(self._request_numbers)}"
@@ -80,9 +87,13 @@ class VllmEngine:
                 part, first = output.outputs[0], cached is None
                 if first:
                     cached = output.num_cached_tokens or 0
+                if part.finish_reason == "error":
+                    raise TurnError(f"vLLM failed one turn (its log: {self._log})")
                 logprobs, entropies = _logprobs(part)
                 finish = _FINISH[part.finish_reason]
                 yield Completion(tuple(part.token_ids), logprobs, finish, entropies, cached if first else None)
+        except (EngineGenerateError, VLLMClientError) as error:
+            raise TurnError(f"vLLM failed one turn: {explain(str(error.__cause__ or error))}") from error
         except EngineDeadError as error:
             raise EngineError(
                 f"vLLM stopped working: {_root_cause(self._log, error)} (its log: {self._log})"
