@@ -14,7 +14,7 @@ from solver import Solver
 from solver.config import load_config
 from solver.errors import EngineError, UsageError
 from solver.types import Problem
-from tests.conftest import run_solver, solver_command, write_problems, write_script
+from tests.conftest import run_solver, solver_command, spawn_solver, write_problems, write_script
 
 
 def test_five_lines_solve_a_problem(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_every_preset_is_printed_as_toml(preset: str) -> None:
 
 def test_completion_knows_commands(tmp_path: Path) -> None:
     """For the installed command, whoever asks for it: a shell has no completion for `python -m solver`."""
-    said = run_solver("--show-completion", "bash").stdout
+    said = spawn_solver("--show-completion", "bash").stdout
     assert "complete -o default -F _olympiad_solver_completion olympiad-solver" in said
     environment = {"_OLYMPIAD_SOLVER_COMPLETE": "complete_bash", "COMP_WORDS": "olympiad-solver re", "COMP_CWORD": "1"}
     code = "import sys; sys.argv = ['/venv/bin/olympiad-solver']; from solver.cli import main; main()"

@@ -187,7 +187,7 @@ def test_doctor_says_which_family_and_why(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "OpenMath-Nemotron-7B", "qwen2", CHATML, FAMILIES["openmath"].turns.markers)
     told = doctor_on(folder)
     assert any("chat: family openmath: model_type qwen2" in line for line in told)
-    assert any("chat template: it writes the same prompts as we do" in line for line in told)
+    assert any("chat: template: it writes the same prompts as we do" in line for line in told)
     told = doctor_on(write_folder(tmp_path / "other", "mistral", "[INST]"))
     assert any(line.startswith("problem") and "cannot tell the model family of" in line for line in told)
 

@@ -28,6 +28,11 @@ def path(tmp_path: Path) -> Path:
     )
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def shown(capsys: pytest.CaptureFixture[str], options: ShowOptions) -> str:
     assert show(options) == []
     return capsys.readouterr().out
