@@ -44,8 +44,8 @@ rehearsal: $(READY)
 	rm -rf build/rehearsal
 	$(BIN)/python -m submission bundle --preset miniature --model embedded -o build/rehearsal/bundle
 	$(BIN)/python -m submission check build/rehearsal/bundle
-	$(REHEARSE) --layouts new --time-limit 6m --report build/rehearsal/model.json
-	$(REHEARSE) --layouts old,m --time-limit 6m --without-model --report build/rehearsal/layouts.json
+	$(REHEARSE) --layouts new --time-limit 10m --report build/rehearsal/model.json
+	$(REHEARSE) --layouts old,m --time-limit 10m --without-model --report build/rehearsal/layouts.json
 
 lint: $(READY)
 	$(BIN)/ruff check .

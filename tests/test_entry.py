@@ -1,6 +1,8 @@
 """How every command line of this repository ends."""
 
+import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 import typer
@@ -23,6 +25,14 @@ ENDINGS: dict[str, tuple[BaseException | None, int, str]] = {
         "error: grpc is not installed: pip install -c constraints.txt '.[kaggle]'\n",
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def handler_of_the_tests() -> Iterator[None]:
+    """The submission's command line sets one of its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def app_that(ending: BaseException | None) -> typer.Typer:

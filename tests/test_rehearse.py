@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -190,6 +191,23 @@ def test_the_command_line_tells_errors_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in said
     (tmp_path / "submission.csv").write_text("id,answer\na,7.5\n", "utf-8")
     assert submission("check", str(tmp_path / "submission.csv"))[0] == 1
+
+
+@pytest.mark.usefixtures("session_ports")
+def test_a_rehearsal_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    bundle = make_bundle(load_preset("scripted"), BundleOptions(tmp_path / "bundle", wheels=False))
+    (tmp_path / "problems.csv").write_text(PROBLEMS, "utf-8")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "submission", "rehearse", str(bundle), str(tmp_path / "problems.csv")]
+    options = ["--here", "--script", "--modes", "rerun", "--fault", "hang@1", "--time-limit", "10m"]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    process = subprocess.Popen([*command, *options], env=environment, cwd=Path(__file__).parent.parent)
+    while process.poll() is None and not list(scratch.glob("rehearsal-*/notebook.log")):
+        sleep(0.05)
+    process.terminate()
+    assert process.wait() == 143
+    assert not list(scratch.glob("rehearsal-*"))
 
 
 def test_what_the_notebook_imports_needs_nothing_of_what_makes_bundles() -> None:
