@@ -91,8 +91,10 @@ def test_every_preset_is_printed_as_toml(preset: str) -> None:
     tomllib.loads(run_solver("config", "--resolved", "--preset", preset).stdout)
 
 
-def test_completion_knows_commands(tmp_path: Path) -> None:
+def test_completion_knows_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the installed command, whoever asks for it: a shell has no completion for `python -m solver`."""
+    # Which shell asks is otherwise looked up among the processes above, where a test runner may have none.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     said = spawn_solver("--show-completion", "bash").stdout
     assert "complete -o default -F _olympiad_solver_completion olympiad-solver" in said
     environment = {"_OLYMPIAD_SOLVER_COMPLETE": "complete_bash", "COMP_WORDS": "olympiad-solver re", "COMP_CWORD": "1"}
