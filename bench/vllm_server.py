@@ -10,6 +10,8 @@ import urllib.request
 from pathlib import Path
 from time import monotonic, sleep
 
+from solver.engine.device import WAIT_POLICY
+
 # The system ends the server when we end, however we end (PR_SET_PDEATHSIG, with SIGTERM: the server ends its engine).
 _END_WITH_US = """
 import ctypes, os, sys
@@ -37,6 +39,7 @@ class VllmServer:
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "VLLM_CPU_KVCACHE_SPACE": "1",
             "OMP_NUM_THREADS": str(threads),
+            "OMP_WAIT_POLICY": WAIT_POLICY,
         }
         with log.open("w", encoding="utf-8") as output:
             self._process = subprocess.Popen(

@@ -11,7 +11,7 @@ from bench.orchestration import FreeCore
 from solver.config import EngineConfig, load_config
 from solver.engine.entropy import entropy
 from solver.engine.vllm import VllmEngine
-from solver.engine.vllm_options import _speculation, explain
+from solver.engine.vllm_options import _speculation, environment, explain
 from solver.errors import TurnError, UsageError
 from solver.types import Completion, SamplingParams
 
@@ -112,3 +112,9 @@ def test_the_stand_in_core_feeds_the_engine_what_vllm_would(tmp_path: Path) -> N
     assert [completion.num_cached_tokens for completion in completions] == [0, None, None]
     assert completions[0].logprobs == (-0.7, -0.7)
     assert completions[0].entropies == (entropy([-0.7, -0.7]),) * 2
+
+
+def test_threads_of_the_cpu_build_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spinning ones lose their core's time slices to any other program, and the engine nine tenths of its speed."""
+    monkeypatch.setattr("solver.engine.vllm_options.is_cpu_build", lambda: True)
+    assert environment(EngineConfig())["OMP_WAIT_POLICY"] == "PASSIVE"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from solver.chat.tokenizer import FolderTokenizer
 from solver.config import EngineConfig
 from solver.engine.base import check_fits
-from solver.engine.device import has_bfloat16
+from solver.engine.device import WAIT_POLICY, has_bfloat16
 from solver.engine.memory import attempts_that_fit
 from solver.engine.stopping import StopChecker
 from solver.errors import EngineError
@@ -116,6 +116,7 @@ class TransformersEngine:
 
     def _load(self) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("OMP_WAIT_POLICY", WAIT_POLICY)  # read when torch is imported
         import torch
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from solver.config import EngineConfig, SpeculationConfig
-from solver.engine.device import has_bfloat16
+from solver.engine.device import WAIT_POLICY, has_bfloat16
 from solver.errors import EngineError, nearest
 
 
@@ -42,6 +42,7 @@ def environment(config: EngineConfig) -> dict[str, str]:
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # else a third process
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the default keeps one core free and pins the rest
             "OMP_NUM_THREADS": str(config.threads or len(os.sched_getaffinity(0))),
+            "OMP_WAIT_POLICY": WAIT_POLICY,
             "VLLM_CPU_KVCACHE_SPACE": str(config.cpu_kv_cache_gib),
         }
     return settings
