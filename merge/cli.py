@@ -192,7 +192,9 @@ def train(
     samples: Annotated[Path, typer.Argument(help="JSON Lines, as `merge samples` writes them.")],
     output: Annotated[Path, typer.Argument(help="Folder of the adapter (or model); its checkpoint lies beside it.")],
     base: Annotated[Path | None, typer.Option(help="Model folder; without it the embedded base.")] = None,
-    start: Annotated[Path | None, typer.Option(help="An adapter to go on from.")] = None,
+    start: Annotated[
+        list[Path] | None, typer.Option(help="An adapter to go on from; several: from the mean of their factors.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="Whose chat format the samples are written in.")] = "miniature",
     rank: Annotated[int, typer.Option(min=0, help="LoRA's rank; 0 trains the whole model.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="After the warm-up.")] = 1e-3,
@@ -216,7 +218,8 @@ def train(
         convert(folder)
     run_train(
         TrainConfig(
-            *(str(folder), str(samples), str(output), preset, str(start or ""), rank, learning_rate, tokens_per_batch),
+            *(str(folder), str(samples), str(output), preset, tuple(map(str, start or ()))),
+            *(rank, learning_rate, tokens_per_batch),
             max_length=max_length,
             decay_steps=decay_steps,
             max_steps=max_steps,
@@ -233,6 +236,9 @@ def samples(
     number: Annotated[int, typer.Option(min=1, help="Of generated problems and GSM8K together.")] = 1000,
     gsm8k: Annotated[Path | None, typer.Option(help="GSM8K's train.jsonl, if it is to be mixed in.")] = None,
     gsm8k_share: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
+    often: Annotated[
+        int, typer.Option(min=1, help="Times that a round goes through the families examples/problems.csv asks about.")
+    ] = 3,
     journal: Annotated[
         Path | None, typer.Option(help="A journal instead: its attempts that were right, of both modes.")
     ] = None,
@@ -250,7 +256,7 @@ def samples(
     else:
         from merge.miniature.data import mixed_samples
 
-        write_samples(output, mixed_samples(mode.value, number, seed, gsm8k, gsm8k_share))
+        write_samples(output, mixed_samples(mode.value, number, seed, gsm8k, gsm8k_share, often))
 
 
 @app.command()

@@ -32,8 +32,9 @@ class TrainConfig:
     samples: str
     output: str
     preset: str = "miniature"
-    start: str = ""
-    """An adapter of an earlier training to go on from."""
+    start: tuple[str, ...] = ()
+    """Adapters of earlier trainings to go on from: the mean of their factors, so that trainings from one start may run
+    side by side (local SGD, arXiv 1805.09767)."""
     rank: int = 16
     """LoRA's rank on all linear layers; 0: full fine-tuning."""
     learning_rate: float = 1e-3
@@ -120,9 +121,9 @@ class Training:
         from peft import LoraConfig, PeftModel, get_peft_model
 
         if self.config.start:
-            adapted = PeftModel.from_pretrained(
-                model, self.config.start, is_trainable=True, autocast_adapter_dtype=False
-            )
+            first, *others = self.config.start
+            adapted = PeftModel.from_pretrained(model, first, is_trainable=True, autocast_adapter_dtype=False)
+            _average(adapted, others)
             for settings in adapted.peft_config.values():
                 settings.base_model_name_or_path = self.config.base  # saving looks there for the vocabulary's size
             return adapted.to(dtype)
@@ -214,7 +215,7 @@ class Training:
         record = {**asdict(self.config), "base": Path(self.config.base).name, "samples": Path(self.config.samples).name}
         record |= {
             "output": destination.name,
-            "start": Path(self.config.start).name,
+            "start": [Path(start).name for start in self.config.start],
             "steps": self.step,
             "tokens": sum(len(self.samples[i]) for batch in self.batches[: self.step] for i in batch),
         }
@@ -222,6 +223,24 @@ class Training:
         (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
         shutil.rmtree(destination, ignore_errors=True)
         partial.rename(destination)
+
+
+def _average(adapted: Any, others: Sequence[str]) -> None:
+    """Put the mean of its adapter's factors and those of the others in their place. Raises UsageError where they differ
+    in shape."""
+    from peft import get_peft_model_state_dict
+    from peft.utils import load_peft_weights, set_peft_model_state_dict
+
+    mean = {name: tensor.float() for name, tensor in get_peft_model_state_dict(adapted).items()}
+    for other in others:
+        weights = load_peft_weights(other, device="cpu")
+        if {name: it.shape for name, it in weights.items()} != {name: it.shape for name, it in mean.items()}:
+            raise UsageError(f"{other} is an adapter of another shape: a mean needs one rank and the same layers")
+        for name, tensor in weights.items():
+            mean[name] += tensor.float().to(mean[name].device)
+    for tensor in mean.values():
+        tensor /= 1 + len(others)
+    set_peft_model_state_dict(adapted, mean)
 
 
 def _forget_the_machine(adapter_config: Path, base: str) -> None:

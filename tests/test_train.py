@@ -52,10 +52,10 @@ def losses(capsys: pytest.CaptureFixture[str]) -> list[float]:
     return [float(line.split()[3]) for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
 
 
-def adapter(folder: Path) -> dict[str, Any]:
+def adapter(folder: Path, name: str = "adapter") -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    tensors: dict[str, Any] = load_file(folder / "adapter/adapter_model.safetensors")
+    tensors: dict[str, Any] = load_file(folder / name / "adapter_model.safetensors")
     return tensors
 
 
@@ -101,7 +101,42 @@ def test_training_goes_on_from_an_earlier_adapter(tmp_path: Path, capsys: pytest
 def prepare_again(config: TrainConfig, folder: Path) -> TrainConfig:
     from dataclasses import replace
 
-    return replace(config, start=config.output, output=str(folder / "second"))
+    return replace(config, start=(config.output,), output=str(folder / "second"))
+
+
+@pytest.mark.real
+def test_two_trainings_side_by_side_go_on_from_the_mean_of_their_adapters(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    import torch
+
+    from merge.train import Training, load_tokens
+    from solver.config import load_config
+
+    first = prepare(tmp_path, max_steps=1)
+    second = replace(first, output=str(tmp_path / "second"), seed=1)
+    train(first)
+    train(second)
+    both = replace(first, start=(first.output, second.output), output=str(tmp_path / "both"))
+    model = Training(both, load_tokens(both, load_config("miniature"))).model
+    weights = {name.replace(".default", ""): it.float() for name, it in model.named_parameters() if "lora_" in name}
+    one, other = adapter(tmp_path), adapter(tmp_path, "second")
+    assert weights.keys() == one.keys()
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    for name, weight in weights.items():
+        assert torch.allclose(weight, (one[name].float() + other[name].float()) / 2, atol=1e-6), name
+
+
+@pytest.mark.real
+def test_adapters_of_different_rank_have_no_mean(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    first = prepare(tmp_path, max_steps=1)
+    second = replace(first, output=str(tmp_path / "second"), rank=4)
+    train(first)
+    train(second)
+    with pytest.raises(UsageError, match="second is an adapter of another shape"):
+        train(replace(first, start=(first.output, second.output), output=str(tmp_path / "both")))
 
 
 @pytest.mark.real

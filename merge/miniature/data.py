@@ -39,16 +39,15 @@ OFTEN = {
 }
 """Families of the kinds that examples/problems.csv asks about, in other words and numbers: what a user sees first."""
 
-_TIMES_OFTEN = 3
 _CUT_SHARE = 0.75  # of the generated programs stand without the sentence that boxes what they print
 
 
-def draw_samples(mode: Mode, seed: int) -> Iterator[Sample]:
-    """Samples for ever: each round goes through all trained families in a new order, thrice through some."""
+def draw_samples(mode: Mode, seed: int, often: int = 3) -> Iterator[Sample]:
+    """Samples for ever: each round goes through all trained families in a new order, `often` times through some."""
     random = Random(f"train {mode} {seed}")
     while True:
         names = sorted(name for name, family in FAMILIES.items() if not family.held_out)
-        names += (_TIMES_OFTEN - 1) * sorted(OFTEN)
+        names += (often - 1) * sorted(OFTEN)
         random.shuffle(names)
         for name in names:
             family = FAMILIES[name]
@@ -65,7 +64,9 @@ def as_sample(case: Case, phrasing: str, mode: Mode, random: Random) -> Sample:
     return Sample(problem, "cot", (f"{case.solution}\nThe answer is \\boxed{{{case.answer}}}.",), case.answer)
 
 
-def mixed_samples(mode: Mode, number: int, seed: int, gsm8k: Path | None, gsm8k_share: float) -> list[Sample]:
+def mixed_samples(
+    mode: Mode, number: int, seed: int, gsm8k: Path | None, gsm8k_share: float, often: int = 3
+) -> list[Sample]:
     """`number` samples, of which a share is GSM8K's; no GSM8K problem comes twice before all came once."""
     random = Random(f"mix {mode} {seed}")
     others: list[Sample] = []
@@ -74,7 +75,7 @@ def mixed_samples(mode: Mode, number: int, seed: int, gsm8k: Path | None, gsm8k_
         others = [cot for cot, _ in pairs] if mode == "cot" else [tir for _, tir in pairs if tir]
         random.shuffle(others)
     num_others = round(number * gsm8k_share) if others else 0
-    generated = draw_samples(mode, seed)
+    generated = draw_samples(mode, seed, often)
     samples = [next(generated) for _ in range(number - num_others)]
     samples += [others[k % len(others)] for k in range(num_others)]
     random.shuffle(samples)
