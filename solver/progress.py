@@ -133,7 +133,7 @@ def headline(status: RunStatus, speed: float) -> str:
     left = status.deadline.remaining()
     parts = [
         f"{len(status.predictions)}/{status.num_problems} problems",
-        f"{running} attempts running, {status.num_finished} ended",
+        f"attempts: {running} running, {status.num_finished} ended",
         f"{speed:.0f} tokens/s",
         f"{clock(status.seconds)} used, {clock(left)} left",
     ]

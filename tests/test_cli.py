@@ -264,7 +264,7 @@ def test_every_answer_a_fallback_is_said_aloud(files: Path) -> None:
 
 
 LIVE_VIEW = (
-    r"3/6 problems +\| +3 right +\| +8 attempts running, \d+ ended +\| +\d+ tokens/s",
+    r"3/6 problems +\| +3 right +\| +attempts: 8 running, \d+ ended +\| +\d+ tokens/s",
     r"\d:\d\d used, \d:\d\d left",
     r"4 of 6 +p3 +0 done, 8 running +\d+ tokens +\d:\d\d left",
     r" 7 thinking +\d+ tok +0 code +\d+\.\d s",

@@ -38,9 +38,9 @@ def test_attempts_that_have_ended_stay_counted_when_their_problem_is_decided() -
     status = RunStatus(num_problems=2)
     for name in ("a", "b"):
         status.in_flight[name] = ProblemStatus(name, 1, NEVER, {n: AttemptStatus(finished=n == 0) for n in range(3)})
-    assert "4 attempts running, 2 ended" in headline(status, 0.0)
+    assert "attempts: 4 running, 2 ended" in headline(status, 0.0)
     status.finish(Prediction("a", 7, "consensus", (), 1.0))
-    assert "2 attempts running, 4 ended" in headline(status, 0.0)
+    assert "attempts: 2 running, 4 ended" in headline(status, 0.0)
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 132])
