@@ -184,9 +184,9 @@ def check_datasets(folder: Path) -> Iterator[Finding]:
 def check_code(code: str) -> Iterator[Finding]:
     """The notebook's code, all cells together."""
     try:
-        tree = ast.parse(re.sub(r"^\s*[%!].*$", lambda line: f"pass  # {line.group()}", code, flags=re.MULTILINE))
+        tree = ast.parse(re.sub(r"^([ \t]*)([%!].*)$", r"\1pass  # \2", code, flags=re.MULTILINE))
     except SyntaxError as error:
-        yield Finding("notebook-error", f"the notebook's code does not parse: {error}")
+        yield Finding("notebook-error", f"the notebook's code does not parse: line {error.lineno}: {error.msg}")
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "/kaggle/input/" in node.value:

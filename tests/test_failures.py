@@ -253,6 +253,14 @@ def test_14_the_network_at_run_time(play: Any) -> None:
     assert {finding.code for finding in check_code(pip)} == {"network"}
 
 
+def test_a_cells_magic_is_read_as_a_notebook_reads_it() -> None:
+    code = BEGIN + "\n\n!pip install vllm\nif True:\n    %time x = 1\n" + END
+    assert {finding.code for finding in check_code(code)} == {"network"}
+    assert [finding.message for finding in check_code("x = 1\ny = (")] == [
+        "the notebook's code does not parse: line 2: '(' was never closed"
+    ]
+
+
 def test_15_writing_to_the_inputs(play: Any) -> None:
     assert codes(play(BEGIN + '(competition / "cache").write_text("x")\n' + END, mode="commit")) == {"read-only"}
 
