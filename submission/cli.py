@@ -65,7 +65,7 @@ def bundle(
 def rehearse(
     bundle: Annotated[Path, typer.Argument(help="A folder made by `bundle`.")],
     problems: Annotated[Path, typer.Argument(help="CSV or Parquet with id, problem and answer.")],
-    modes: Annotated[str, typer.Option(help="commit, rerun or both.")] = "commit,rerun",
+    modes: Annotated[str, typer.Option(help="commit (visible test), rerun (scored run), or both.")] = "commit,rerun",
     layouts: Annotated[str, typer.Option(help="Mount layouts: old, m, new.")] = "old,m,new",
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many problems alone.")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Scored runs in the first layout.")] = None,
@@ -101,8 +101,11 @@ def rehearse(
         seconds, call = (parse_duration(text) if text else None for text in (time_limit, call_limit))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    for option, value in (("--time-limit", seconds), ("--call-limit", call)):
+        if value == 0:
+            raise UsageError(f"{option} 0: must be more than nothing")
     options = RehearsalOptions(
-        modes=_choices(modes, ("commit", "rerun"), "--modes"),
+        modes=_choices("commit,rerun" if modes == "both" else modes, ("commit", "rerun"), "--modes"),
         layouts=_choices(layouts, ("old", "m", "new"), "--layouts"),
         scored_runs=runs,
         num_problems=limit,

@@ -189,6 +189,9 @@ def test_the_command_line_tells_errors_in_one_line(tmp_path: Path) -> None:
     assert code == 2
     assert "is no bundle" in said
     assert "\n" not in said
+    code, said = submission("rehearse", str(tmp_path), str(tmp_path / "none.csv"), "--time-limit", "0s")
+    assert (code, said) == (2, "error: --time-limit 0: must be more than nothing")
+    assert "is no bundle" in submission("rehearse", str(tmp_path), str(tmp_path / "none.csv"), "--modes", "both")[1]
     (tmp_path / "submission.csv").write_text("id,answer\na,7.5\n", "utf-8")
     assert submission("check", str(tmp_path / "submission.csv"))[0] == 1
 
