@@ -83,7 +83,9 @@ def _write_bundle(config: SubmissionConfig, image: Image, wheels: list[Path], op
 
 def check_inputs(config: SubmissionConfig, options: BundleOptions) -> None:
     """What Kaggle or a run would refuse, before anything is resolved or written."""
-    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+    if options.out.exists() and not options.out.is_dir():
+        raise BundleError(f"{options.out} is a file: name a new folder with -o")
+    if options.out.exists() and any(options.out.iterdir()):
         raise BundleError(f"{options.out} is not empty: name a new folder with -o")
     above = next(folder for folder in options.out.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
@@ -99,8 +101,10 @@ def check_inputs(config: SubmissionConfig, options: BundleOptions) -> None:
     if not config.needs_model and (options.model is not None or config.kaggle.model_source is not None):
         raise BundleError(f"preset {config.name} plays texts in place of a model: leave the model out")
     if options.model is None and config.needs_model and config.kaggle.model_source is None:
+        embedded = "--model embedded, " if config.name == "miniature" else ""
         raise BundleError(
-            f"preset {config.name} needs a model: --model DIR or --model-source OWNER/MODEL/FRAMEWORK/VARIATION/VERSION"
+            f"preset {config.name} needs a model: {embedded}--model DIR or "
+            "--model-source OWNER/MODEL/FRAMEWORK/VARIATION/VERSION"
         )
 
 

@@ -19,6 +19,8 @@ def name_problems(config: SubmissionConfig) -> list[str]:
             problems.append(f"{what} '{slug}' has {len(slug)} characters, and must have 6 to 43")
     if not 6 <= len(kaggle.title) <= 43:
         problems.append(f"title '{kaggle.title}' has {len(kaggle.title)} characters, and must have 6 to 43")
+    if not kaggle.title.isascii():
+        problems.append(f"title '{kaggle.title}': write it in ASCII, or Kaggle's slug of it is not the one made here")
     problems += title_problems(kaggle.title, kaggle.slug)
     source = kaggle.model_source
     if source is not None and (source.count("/") != 4 or not source.rpartition("/")[2].isdigit()):

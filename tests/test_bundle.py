@@ -105,6 +105,8 @@ def test_a_bundle_that_is_nobodys_is_told(tmp_path: Path) -> None:
 def test_a_gpu_preset_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="aimo-3-h100 needs a model: --model DIR"):
         make("aimo-3-h100", tmp_path / "bundle")
+    with pytest.raises(BundleError, match="miniature needs a model: --model embedded, --model DIR"):
+        make("miniature", tmp_path / "bundle")
     with pytest.raises(ModelError, match="no model folder"):
         make("aimo-3-h100", tmp_path / "bundle", tmp_path / "nowhere")
     assert not (tmp_path / "bundle").exists()
@@ -120,6 +122,8 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(BundleError, match=r"file is a file: name a new folder with -o"):
+        make("scripted", tmp_path / "file")
     with pytest.raises(BundleError, match=r"bundle cannot be made: .*file is no folder that can be written to"):
         make("scripted", tmp_path / "file" / "bundle")
 
@@ -158,6 +162,7 @@ def test_weights_are_linked_and_what_one_might_edit_is_copied(tmp_path: Path, mo
         ({"kaggle__title": "Another Title"}, "Kaggle makes 'another-title' of the title"),
         ({"kaggle__title": "My_Solver X", "kaggle__slug": "my_solver-x"}, "small letters, digits and single dashes"),
         ({"kaggle__title": "Abc", "kaggle__slug": "abc"}, "must have 6 to 43"),
+        ({"kaggle__title": "Größter Gewinn", "kaggle__slug": "gr-ter-gewinn"}, "write it in ASCII"),
         ({"kaggle__owner": "Some One"}, "owner 'Some One'"),
         ({"kaggle__model_source": "openai/gpt-oss-120b"}, "a number last"),
     ],
