@@ -70,6 +70,8 @@ def check_table(table: pl.DataFrame, competition: Competition, ids: Sequence[str
 
 def check_submission(path: Path, competition: Competition, ids: Sequence[str] | None = None) -> list[Finding]:
     """Raises InputError where the file cannot be read."""
+    if not path.exists():
+        raise InputError(f"no {path}: name a bundle's folder or a submission file")
     try:
         table = (
             pl.read_parquet(path)
@@ -135,7 +137,7 @@ def _check_names(config: SubmissionConfig) -> Iterator[Finding]:
 
 def check_metadata(metadata: Mapping[str, Any], config: SubmissionConfig) -> Iterator[Finding]:
     if str(metadata.get("enable_internet", True)).lower() != "false":
-        yield Finding("internet", "enable_internet is not false (left out, it counts as true)")
+        yield Finding("internet", "enable_internet is not false (left out, it counts as true): write false")
     shape = metadata.get("machine_shape")
     needs_gpu = config.health.gpu is not None or str(metadata.get("enable_gpu", "")).lower() == "true"
     if needs_gpu and not shape:
@@ -153,7 +155,7 @@ def check_metadata(metadata: Mapping[str, Any], config: SubmissionConfig) -> Ite
     needed += [model_source(config)] if config.needs_model else []
     for source in needed:
         if source.lower() not in attached:
-            yield Finding("source-missing", f"{source} is needed and not among the notebook's sources")
+            yield Finding("source-missing", f"{source} is needed and not among the notebook's sources: add it")
     if config.protocol.slug not in metadata.get("competition_sources", []):
         yield Finding("source-missing", f"the competition {config.protocol.slug} is not attached")
     for source in metadata.get("model_sources", []):
@@ -172,7 +174,8 @@ def check_datasets(folder: Path) -> Iterator[Finding]:
         entries = sorted(dataset.iterdir())
         for path in entries:
             if path.is_dir():
-                yield Finding("sub-folder", f"{path.relative_to(folder)} is a folder: the upload leaves folders out")
+                name = path.relative_to(folder)
+                yield Finding("sub-folder", f"{name} is a folder, which the upload leaves out: remove it")
             elif path.name.lower().endswith(_UNPACKED):
                 yield Finding(
                     "unpacked-archive", f"{path.relative_to(folder)}: rename it, or the notebook will not find it"
@@ -246,7 +249,9 @@ def _check_wheels(folder: Path, config: SubmissionConfig) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as scratch:
         wheels = unpack_wheels(folder, Path(scratch))
         if not wheels:
-            yield Finding("wheels", "the bundle holds no wheels: it runs in this environment alone")
+            yield Finding(
+                "wheels", "the bundle holds no wheels and runs in this environment alone: make it without --no-wheels"
+            )
             return
         try:
             read = [Wheel.read(path) for path in wheels]
@@ -264,6 +269,8 @@ def unpack_wheels(bundle: Path, folder: Path) -> list[Path]:
     try:
         with tarfile.open(bundle / "wheels" / ARCHIVE) as archive:
             archive.extractall(folder, filter="data")
+    except FileNotFoundError:
+        raise BundleError(f"{bundle}/wheels/{ARCHIVE} is missing: make the bundle again") from None
     except (OSError, tarfile.TarError) as error:
         raise BundleError(f"{bundle}/wheels/{ARCHIVE} cannot be read: {error}") from None
     return sorted(folder.glob("*.whl"))
@@ -274,9 +281,9 @@ def _check_manifest(folder: Path) -> Iterator[Finding]:
     for name, expected in manifest.items():
         path = folder / name
         if not path.is_file():
-            yield Finding("manifest", f"{name} is missing")
+            yield Finding("manifest", f"{name} is missing: make the bundle again")
         elif digest(path) != expected:
-            yield Finding("manifest", f"{name} was changed after the bundle was made")
+            yield Finding("manifest", f"{name} was changed after the bundle was made: make it again")
 
 
 def _code(notebook: Path) -> str:
@@ -288,6 +295,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """Raises BundleError."""
     try:
         tree = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing: make the bundle again") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from None
     if not isinstance(tree, dict):

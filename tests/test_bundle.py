@@ -8,11 +8,12 @@ from typing import Any
 import nbformat
 import pytest
 
-from solver.errors import ModelError, UsageError
+from solver.competition import find_competition
+from solver.errors import InputError, ModelError, UsageError
 from submission import bundle as bundle_module
 from submission import wheels as wheels_module
 from submission.bundle import BundleOptions, cpu_builds, left_out, make_bundle, pack
-from submission.check import check_bundle
+from submission.check import check_bundle, check_submission
 from submission.config import SubmissionConfig, load_preset, preset_names, read_config
 from submission.errors import BundleError
 from submission.mounts import LAYOUTS, find_input, mount_point
@@ -189,7 +190,23 @@ def test_a_changed_bundle_is_told(tmp_path: Path) -> None:
     (bundle / "wheels" / "requirements.txt").write_text("other", "utf-8")
     (bundle / "README.md").unlink()
     findings = [finding.message for finding in check_bundle(bundle) if finding.code == "manifest"]
-    assert findings == ["README.md is missing", "wheels/requirements.txt was changed after the bundle was made"]
+    assert findings == [
+        "README.md is missing: make the bundle again",
+        "wheels/requirements.txt was changed after the bundle was made: make it again",
+    ]
+
+
+@pytest.mark.parametrize("name", ["notebook/notebook.ipynb", "notebook/kernel-metadata.json", "wheels/wheels.tarball"])
+def test_what_the_check_itself_reads_and_misses_is_told_without_an_errno(name: str, tmp_path: Path) -> None:
+    bundle = make("scripted", tmp_path / "bundle")
+    (bundle / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing: make the bundle again$"):
+        check_bundle(bundle)
+
+
+def test_a_path_that_is_not_there_is_no_submission_either() -> None:
+    with pytest.raises(InputError, match="no nowhere: name a bundle's folder or a submission file"):
+        check_submission(Path("nowhere"), find_competition("aimo-3"))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
