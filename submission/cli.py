@@ -165,7 +165,8 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
     notes: Annotated[str, typer.Option(help="Of this version.")] = "made by olympiad-solver",
 ) -> None:
-    """Upload wheels, model and notebook with Kaggle's own client. The push starts a run and takes GPU quota.
+    """Upload wheels, model and notebook with Kaggle's own client. The push starts a run and takes GPU quota. A dry run
+    asks for no token.
 
     Example: python -m submission push bundle --dry-run
     """

@@ -21,6 +21,10 @@ from submission.names import PLACEHOLDER_OWNER, wheels_dataset
 
 _READY_SECONDS = 1800.0
 _POLL_SECONDS = 10.0
+_NO_TOKEN = (
+    "Kaggle's client has no token here: make one at https://www.kaggle.com/settings/api and write it to "
+    "~/.kaggle/access_token, or set KAGGLE_API_TOKEN"
+)
 Tell = Callable[[str], None]
 
 
@@ -58,6 +62,8 @@ def push_bundle(bundle: Path, notes: str, *, dry_run: bool, tell: Tell) -> None:
         raise BundleError(f"{bundle} is not fit to be pushed: {failure.message}")
     require_client()
     if dry_run:
+        if config.kaggle.owner == PLACEHOLDER_OWNER:
+            tell("a push would be refused: the bundle has no owner, make it with --owner YOUR-KAGGLE-NAME")
         for step in steps(config, bundle, notes):
             _show(step, tell)
     else:
@@ -151,6 +157,8 @@ def _send(command: tuple[str, ...], tell: Tell) -> None:
     # The client ends with 0 on some refusals, and tells them in words.
     if done.returncode != 0 or "error" in done.stdout.lower():
         said = " ".join((done.stdout + done.stderr).split())
+        if "KAGGLE_API_TOKEN" in said:
+            raise BundleError(_NO_TOKEN)
         raise BundleError(f"kaggle {' '.join(command[:2])} failed: {said[-300:]}")
     tell(f"  {(done.stdout.strip().splitlines() or ['done'])[-1]}")
 

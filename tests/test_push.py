@@ -131,6 +131,25 @@ def test_a_refusal_that_the_client_tells_in_words_ends_the_push(client: FakeClie
 
 @pytest.mark.real
 @pytest.mark.skipif(namespaces() is None, reason="needs a network namespace of its own")
+def test_a_push_without_a_token_says_where_to_get_one(monkeypatch: pytest.MonkeyPatch, send: Any) -> None:
+    said = "Authentication required ... export KAGGLE_API_TOKEN=xxxxxxxxxxxxxx ... ~/.kaggle/access_token"
+    monkeypatch.setattr(push, "_kaggle", lambda arguments: subprocess.CompletedProcess([], 1, said, ""))
+    with pytest.raises(BundleError, match=r"has no token here: make one at https://www\.kaggle\.com/settings/api"):
+        send()
+
+
+def test_a_dry_run_of_nobodys_bundle_says_that_a_push_would_be_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_bundle(load_preset("scripted"), BundleOptions(tmp_path / "bundle", wheels=False))
+    monkeypatch.setattr(push, "check_bundle", lambda bundle: [])
+    monkeypatch.setattr(push, "require_client", lambda: None)
+    monkeypatch.setattr(push, "_show", lambda step, tell: None)
+    lines: list[str] = []
+    push.push_bundle(made, "notes", dry_run=True, tell=lines.append)
+    assert lines == ["a push would be refused: the bundle has no owner, make it with --owner YOUR-KAGGLE-NAME"]
+
+
 def test_kaggles_own_client_sends_new_versions_to_a_service_on_this_machine(bundle: Path) -> None:
     pytest.importorskip("kaggle")
     command = [*(namespaces() or ()), sys.executable, "-m", "tests.kaggle_on_loopback", str(bundle)]
