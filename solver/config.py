@@ -428,12 +428,27 @@ def load_config(
         values = copy.deepcopy(dict(tree))
     else:
         values = _read_toml(file) if file is not None else _read_preset(preset or DEFAULT_PRESET)
-    for key, value in (*map(_parse_setting, settings), *(flags or {}).items()):
+    changes = [*map(_parse_setting, settings), *(flags or {}).items()]
+    _leave_other_rules(values, changes)
+    for key, value in changes:
         _put(values, key, value)
     try:
         return SolverConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
+
+
+def _leave_other_rules(values: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> None:
+    """Where `changes` choose a stopping rule, by name or by one of its settings, what a preset or file says of another
+    rule has no meaning any more."""
+    names = [(key.removeprefix("consensus."), value) for key, value in changes if key.startswith("consensus.")]
+    named = [value for name, value in names if name == "rule"]
+    meant = {_RULE_OF[name] for name, _ in names if name in _RULE_OF}
+    chosen = named[-1] if named else meant.pop() if len(meant) == 1 else None
+    given = values.get("consensus")
+    if chosen is not None and isinstance(given, dict):
+        kept = {name: value for name, value in given.items() if _RULE_OF.get(name, chosen) == chosen}
+        values["consensus"] = {name: value for name, value in kept.items() if name != "rule" or value == chosen}
 
 
 def setting_sources(
@@ -445,8 +460,10 @@ def setting_sources(
     """Where each setting that is not a default comes from; what stands later wins over what stands earlier."""
     tree = _read_toml(file) if file is not None else _read_preset(preset or DEFAULT_PRESET)
     origin = f"file {file}" if file is not None else f"preset {preset or DEFAULT_PRESET}"
+    given = [*map(_parse_setting, settings)]
+    _leave_other_rules(tree, [*given, *(flags or {}).items()])
     sources = dict.fromkeys(_names(tree), origin)
-    sources |= dict.fromkeys((_parse_setting(setting)[0] for setting in settings), "--set")
+    sources |= dict.fromkeys((name for name, _ in given), "--set")
     return sources | dict.fromkeys(flags or {}, "option")
 
 

@@ -82,3 +82,23 @@ def test_auto_fills_the_engine_with_problems() -> None:
     assert load_config(flags={"attempts.num_attempts": 4, "engine.max_num_seqs": 16}).lanes == 4
     assert load_config(flags={"attempts.num_attempts": 64, "engine.max_num_seqs": 16}).lanes == 1
     assert load_config(flags={"concurrent_problems": "3"}).lanes == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        (["consensus.quorum=4"], "quorum"),
+        (["consensus.rule=margin"], "margin"),
+        (["consensus.rule='esc'", "consensus.window=4"], "esc"),
+        (["consensus.prior=0.5"], "forecast"),
+    ],
+)
+def test_a_chosen_rule_leaves_what_the_preset_says_of_another(tmp_path: Path, settings: list[str], rule: str) -> None:
+    (tmp_path / "own.toml").write_text("[consensus]\nrule = 'forecast'\nrisk = 0.05\nuncatchable = false\n", "utf-8")
+    for config in (
+        load_config("miniature", settings=settings),
+        chosen := load_config(file=tmp_path / "own.toml", settings=settings),
+    ):
+        assert config.consensus.rule == rule
+        assert config.consensus.risk == (0.05 if rule == "forecast" else 0.12)
+    assert not chosen.consensus.uncatchable  # what no rule owns stays
