@@ -123,9 +123,10 @@ class Training:
         if self.config.start:
             first, *others = self.config.start
             adapted = PeftModel.from_pretrained(model, first, is_trainable=True, autocast_adapter_dtype=False)
-            _average(adapted, others)
             for settings in adapted.peft_config.values():
                 settings.base_model_name_or_path = self.config.base  # saving looks there for the vocabulary's size
+            if others:
+                _average(adapted, others)
             return adapted.to(dtype)
         rank = self.config.rank
         return get_peft_model(
@@ -231,7 +232,7 @@ def _average(adapted: Any, others: Sequence[str]) -> None:
     from peft import get_peft_model_state_dict
     from peft.utils import load_peft_weights, set_peft_model_state_dict
 
-    mean = {name: tensor.float() for name, tensor in get_peft_model_state_dict(adapted).items()}
+    mean = {name: tensor.float() for name, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()}
     for other in others:
         weights = load_peft_weights(other, device="cpu")
         if {name: it.shape for name, it in weights.items()} != {name: it.shape for name, it in mean.items()}:
