@@ -232,7 +232,10 @@ def _average(adapted: Any, others: Sequence[str]) -> None:
     from peft import get_peft_model_state_dict
     from peft.utils import load_peft_weights, set_peft_model_state_dict
 
-    mean = {name: tensor.float() for name, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()}
+    own = get_peft_model_state_dict(
+        adapted, save_embedding_layers=False
+    )  # else it asks the hub about the base's vocabulary
+    mean = {name: tensor.float() for name, tensor in own.items()}
     for other in others:
         weights = load_peft_weights(other, device="cpu")
         if {name: it.shape for name, it in weights.items()} != {name: it.shape for name, it in mean.items()}:
