@@ -156,8 +156,8 @@ def fixed_length(tools: Tools, num_tokens: int, attempts: int, calls_after: Sequ
         "consensus": {"rule": "quorum", "quorum": attempts, "uncatchable": False},
     }
     tree = tools.config.model_dump()
-    for section, values in settings.items():
-        tree[section] |= values
+    tree["attempts"] |= settings["attempts"]
+    tree["consensus"] = settings["consensus"]  # in place of the preset's, whose rule may be another
     result = code_result(tools) if calls_after else []
     tree["attempts"]["max_tokens"] = num_tokens + len(result)  # what the call prints counts too
     prompt = tools.chat.prompt(PROBLEM, "cot")
