@@ -13,10 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from bench.report import table, write_report
-from bench.setting import running
+from bench.setting import running, sample
 
 _WAYS = (("eager", True), ("compiled, empty cache", False), ("compiled, warm cache", False))
 
@@ -26,17 +25,8 @@ async def measure(attempts: int, num_tokens: int, *, eager: bool) -> tuple[float
     began = time.perf_counter()
     async with running("vllm", attempts, f"engine.enforce_eager={str(eager).lower()}") as setting:
         start = time.perf_counter() - began
-
-        async def one(index: int, length: int) -> None:
-            stream = setting.engine.generate(setting.prompt(), setting.params(index, length))
-            async with aclosing(stream) as turn:
-                async for _ in turn:
-                    pass
-
-        await asyncio.gather(*(one(index, 8) for index in range(attempts)))
-        began = time.perf_counter()
-        await asyncio.gather(*(one(index, num_tokens) for index in range(attempts)))
-        return start, attempts * num_tokens / (time.perf_counter() - began)
+        await sample(setting, attempts, 8)
+        return start, await sample(setting, attempts, num_tokens)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -151,19 +151,29 @@ def unstopped(params: SamplingParams) -> SamplingParams:
 
 def fixed_length(tools: Tools, num_tokens: int, attempts: int, calls_after: Sequence[int] = ()) -> Tools:
     """Tools with which every attempt samples `num_tokens`, and calls Python once where `calls_after` says."""
-    settings = {
-        "attempts": {"num_attempts": attempts, "tir_share": float(bool(calls_after)), "force_seconds": 0.0},
-        "consensus": {"rule": "quorum", "quorum": attempts, "uncatchable": False},
-    }
     tree = tools.config.model_dump()
-    tree["attempts"] |= settings["attempts"]
-    tree["consensus"] = settings["consensus"]  # in place of the preset's, whose rule may be another
+    tree["attempts"] |= {"num_attempts": attempts, "tir_share": float(bool(calls_after)), "force_seconds": 0.0}
+    # In place of the preset's, whose rule may be another.
+    tree["consensus"] = {"rule": "quorum", "quorum": attempts, "uncatchable": False}
     result = code_result(tools) if calls_after else []
     tree["attempts"]["max_tokens"] = num_tokens + len(result)  # what the call prints counts too
     prompt = tools.chat.prompt(PROBLEM, "cot")
     engine: Any = FixedLength(tools.engine, len(prompt), num_tokens, calls_after, len(result))
     chat: Any = OneCodeCall(tools.chat) if calls_after else tools.chat
     return replace(tools, config=SolverConfig.model_validate(tree), engine=engine, chat=chat)
+
+
+async def sample(setting: Running, attempts: int, num_tokens: int) -> float:
+    """Tokens a second of so many turns at once, through our engine and without the solver."""
+
+    async def one(index: int) -> None:
+        async with aclosing(setting.engine.generate(setting.prompt(), setting.params(index, num_tokens))) as turn:
+            async for _ in turn:
+                pass
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one(index) for index in range(attempts)))
+    return attempts * num_tokens / (time.perf_counter() - began)
 
 
 async def solve_once(tools: Tools, run: int, attempts: int) -> tuple[int, float]:

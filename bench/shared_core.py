@@ -11,12 +11,11 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from bench.report import table, write_report
-from bench.setting import Running, running
+from bench.setting import running, sample
 from solver.engine.device import WAIT_POLICY
 
 # The default is neither policy by name; a value that OpenMP does not know leaves it, and the engine leaves what is set.
@@ -25,11 +24,11 @@ _WAYS = (("sleep, the solver's", WAIT_POLICY), ("spin, OpenMP's default", "defau
 
 async def measure(name: str, attempts: int, num_tokens: int) -> dict[str, float]:
     async with running(name, attempts) as setting:
-        await _sample(setting, attempts, 8)
-        free = await _sample(setting, attempts, num_tokens)
+        await sample(setting, attempts, 8)
+        free = await sample(setting, attempts, num_tokens)
         async with _busy_loop():
-            busy = await _sample(setting, attempts, num_tokens)
-        return {"free": statistics.mean((free, await _sample(setting, attempts, num_tokens))), "busy": busy}
+            busy = await sample(setting, attempts, num_tokens)
+        return {"free": statistics.mean((free, await sample(setting, attempts, num_tokens))), "busy": busy}
 
 
 @asynccontextmanager
@@ -41,17 +40,6 @@ async def _busy_loop() -> AsyncIterator[None]:
     finally:
         process.kill()
         await process.wait()
-
-
-async def _sample(setting: Running, attempts: int, num_tokens: int) -> float:
-    async def one(index: int) -> None:
-        async with aclosing(setting.engine.generate(setting.prompt(), setting.params(index, num_tokens))) as turn:
-            async for _ in turn:
-                pass
-
-    began = time.perf_counter()
-    await asyncio.gather(*(one(index) for index in range(attempts)))
-    return attempts * num_tokens / (time.perf_counter() - began)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Fine-tuning: batches of like length, a learning rate that warms up and decays, a training that survives a kill."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,25 +100,26 @@ def test_training_goes_on_from_an_earlier_adapter(tmp_path: Path, capsys: pytest
 
 
 def prepare_again(config: TrainConfig, folder: Path) -> TrainConfig:
-    from dataclasses import replace
-
     return replace(config, start=(config.output,), output=str(folder / "second"))
+
+
+def from_two(folder: Path, **other: Any) -> TrainConfig:
+    """A training from the adapters of two that are done, of which the second differs in `other`."""
+    first = prepare(folder, max_steps=1)
+    second = replace(first, output=str(folder / "second"), **other)
+    train(first)
+    train(second)
+    return replace(first, start=(first.output, second.output), output=str(folder / "both"))
 
 
 @pytest.mark.real
 def test_two_trainings_side_by_side_go_on_from_the_mean_of_their_adapters(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     import torch
 
     from merge.train import Training, load_tokens
     from solver.config import load_config
 
-    first = prepare(tmp_path, max_steps=1)
-    second = replace(first, output=str(tmp_path / "second"), seed=1)
-    train(first)
-    train(second)
-    both = replace(first, start=(first.output, second.output), output=str(tmp_path / "both"))
+    both = from_two(tmp_path, seed=1)
     model = Training(both, load_tokens(both, load_config("miniature"))).model
     weights = {name.replace(".default", ""): it.float() for name, it in model.named_parameters() if "lora_" in name}
     one, other = adapter(tmp_path), adapter(tmp_path, "second")
@@ -129,14 +131,9 @@ def test_two_trainings_side_by_side_go_on_from_the_mean_of_their_adapters(tmp_pa
 
 @pytest.mark.real
 def test_adapters_of_different_rank_have_no_mean(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    first = prepare(tmp_path, max_steps=1)
-    second = replace(first, output=str(tmp_path / "second"), rank=4)
-    train(first)
-    train(second)
+    both = from_two(tmp_path, rank=4)
     with pytest.raises(UsageError, match="second is an adapter of another shape"):
-        train(replace(first, start=(first.output, second.output), output=str(tmp_path / "both")))
+        train(both)
 
 
 @pytest.mark.real

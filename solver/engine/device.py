@@ -4,8 +4,8 @@ from pathlib import Path
 
 WAIT_POLICY = "PASSIVE"
 """OpenMP threads sleep while they wait for each other (OpenMP 6.0, OMP_WAIT_POLICY). By default they spin, and beside
-another program use up their turn on the core by spinning: an engine falls to a tenth of its speed where half is to be
-had (`python -m bench shared_core`)."""
+another program use up their turn on the core by spinning: an engine falls to a tenth of its speed where four fifths
+are to be had (`python -m bench shared_core`)."""
 
 
 def has_bfloat16() -> bool:
