@@ -12,8 +12,9 @@ from random import Random
 import pytest
 
 import merge.miniature.families  # noqa: F401  (registers them)
-from merge.miniature.family import ANSWER_MAX, FAMILIES, Case
+from merge.miniature.family import ANSWER_MAX, FAMILIES, Case, more_phrasings
 
+PHRASINGS = Path(merge.miniature.__file__).parent / "phrasings"
 INSTANCES = 5
 
 
@@ -50,6 +51,24 @@ def test_every_phrasing_names_what_the_problem_needs(name: str) -> None:
     for phrasing in family.phrasings:
         fields = {field for _, field, _, _ in string.Formatter().parse(phrasing) if field is not None}
         assert fields <= set(cases(name)[0].values)
+
+
+def test_the_files_of_phrasings_name_trained_families_of_their_module() -> None:
+    files = sorted(PHRASINGS.glob("*.toml"))
+    assert files
+    for file in files:
+        modules = {name: family.draw.__module__.rpartition(".")[2] for name, family in FAMILIES.items()}
+        for name, phrasings in more_phrasings(file.stem).items():
+            assert modules[name] == file.stem
+            assert not FAMILIES[name].held_out
+            assert set(phrasings) <= set(FAMILIES[name].trained_phrasings)
+
+
+def test_a_held_out_phrasing_is_of_no_trained_shape() -> None:
+    for family in FAMILIES.values():
+        for case in cases(family.name):
+            trained = {shape(phrasing.format_map(case.values)) for phrasing in family.trained_phrasings}
+            assert shape(family.held_out_phrasing.format_map(case.values)) not in trained
 
 
 def test_the_same_seed_draws_the_same_case() -> None:

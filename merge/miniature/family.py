@@ -1,11 +1,15 @@
 """What a family of problems is: how an instance is drawn, worded, solved in words, and solved by programs.
 
 A family draws a `Case`: the numbers of one instance, its answer, a worked text and programs. Its phrasings word the
-same case in different shapes. The last phrasing of every family is held out: no training sample is worded by it.
+same case in different shapes. Few stand with the family; the files in `phrasings/`, one for a module of families, hold
+more. The last phrasing that stands with a family is held out: no training sample is worded by it.
 """
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from random import Random
 from typing import Any, Literal
 
@@ -56,14 +60,24 @@ def family(
 ) -> Callable[[Callable[[Random], Case]], Callable[[Random], Case]]:
     """Registers a family under its function's name. At least four phrasings, of different shape; the last is held out.
 
-    Braces of a phrasing stand for the case's values, as in `str.format`; LaTeX braces are doubled.
+    Braces of a phrasing stand for the case's values, as in `str.format`; LaTeX braces are doubled. The file in
+    `phrasings/` named as the function's module adds to those that are trained.
     """
 
     def register(draw: Callable[[Random], Case]) -> Callable[[Random], Case]:
         name = draw.__name__.replace("_", "-")
         if name in FAMILIES or len(phrasings) < 4:
             raise ValueError(f"the family {name} is there twice, or has fewer than four phrasings")
-        FAMILIES[name] = Family(name, area, phrasings, draw, held_out)
+        *trained, last = phrasings
+        more = more_phrasings(draw.__module__.rpartition(".")[2]).get(name, [])
+        FAMILIES[name] = Family(name, area, (*trained, *more, last), draw, held_out)
         return draw
 
     return register
+
+
+@cache
+def more_phrasings(module: str) -> dict[str, list[str]]:
+    """Further phrasings by family, of one module of families; empty where there is no file."""
+    file = resources.files("merge.miniature") / "phrasings" / f"{module}.toml"
+    return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}

@@ -4,7 +4,7 @@ from random import Random
 
 from sympy import divisor_count, factorint
 
-from merge.miniature.family import Case, family
+from merge.miniature.family import ANSWER_MAX, Case, family
 
 
 def power_steps(a: int, n: int, m: int) -> str:
@@ -22,10 +22,13 @@ def power_steps(a: int, n: int, m: int) -> str:
     "The number ${a}^{{{n}}}$ of coins is shared equally among {m} pirates. How many coins are left over?",
 )
 def power_remainder(random: Random) -> Case:
-    a, n, m = random.randint(2, 99), random.randint(20, random.choice([60, 300, 5000])), random.randint(11, 99_991)
+    a, n = random.randint(2, 99), random.randint(20, random.choice([60, 300, 5000]))
+    m = random.randint(11, random.choice([999, 99_991, 9_999_991]))
     answer = 1
     for _ in range(n):
         answer = answer * a % m
+    if answer > ANSWER_MAX:
+        return power_remainder(random)
     return Case(
         {"a": a, "n": n, "m": m, "m1": m - 1},
         answer,
