@@ -84,6 +84,7 @@ def rehearse(
     options, plan = _checked(options, bundle, config.protocol), list(_plan(config, options))
     _check_fault(options, len(asked))
     report = Report(stage=_stage(options))
+    _tell_beforehand(tell, asked, config, options, len(plan))
     environment = prepare_environment(_image(config, options)) if options.clean else None
     for mode, layout, number in plan:
         with _folder(options, f"{mode}-{layout}-{number}") as folder:
@@ -96,6 +97,22 @@ def rehearse(
             tell(f"  {finding.line()}")
     compare_runs(report, asked)
     return report
+
+
+def _tell_beforehand(
+    tell: Callable[[str], None],
+    asked: Sequence[Problem],
+    config: SubmissionConfig,
+    options: RehearsalOptions,
+    num_sessions: int,
+) -> None:
+    competition = find_competition(config.competition)
+    for problem in asked:
+        if problem.answer is not None and competition.admits(problem.answer) is None:
+            bounds = f"{competition.answer_min} to {competition.answer_max}"
+            tell(f"problem {problem.id}: its answer {problem.answer} is outside {competition.name}'s {bounds}")
+    first = "a clean environment, then " if options.clean else ""
+    tell(f"{first}{num_sessions} sessions, minutes each with a model; a line as each ends")
 
 
 def _check_fault(options: RehearsalOptions, num_problems: int) -> None:

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-import merge.miniature.families  # noqa: F401  (registers them)
+import merge.miniature.families
 from merge.miniature.family import ANSWER_MAX, FAMILIES, Case, more_phrasings
 
 PHRASINGS = Path(merge.miniature.__file__).parent / "phrasings"

@@ -165,6 +165,18 @@ def test_what_would_fail_after_minutes_is_told_at_once(play: Any, tmp_path: Path
         play("commit", keep=tmp_path / "kept")
 
 
+@pytest.mark.usefixtures("play")
+def test_an_answer_that_the_contest_cannot_take_is_told_before_the_first_session(tmp_path: Path) -> None:
+    lines: list[str] = []
+    (tmp_path / "mine.csv").write_text("id,problem,answer\nfine,One.,1\nbig,Many.,100000\nopen,Any.,\n", "utf-8")
+    options = RehearsalOptions(("commit",), (), clean=False)
+    rehearse(tmp_path / "bundle", tmp_path / "mine.csv", options, lines.append)
+    assert lines == [
+        "problem big: its answer 100000 is outside aimo-3's 0 to 99999",
+        "0 sessions, minutes each with a model; a line as each ends",
+    ]
+
+
 def test_a_bundle_for_a_python_that_is_not_here_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
