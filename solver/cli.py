@@ -204,7 +204,8 @@ def config(
 
     Example: python -m solver config --resolved --preset miniature --set sampling.top_p=0.9
     """
-    from solver.config import load_config, preset_names, resolved_toml, setting_sources
+    from solver.config import load_config, preset_names, setting_sources
+    from solver.resolved import resolved_toml
 
     if preset is not None and file is not None:
         raise UsageError("--preset and --config: give one of them")

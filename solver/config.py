@@ -4,7 +4,6 @@ An unknown name is an error that tells the nearest valid one; nothing is ignored
 """
 
 import copy
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,18 @@ from solver.types import Effort, Mode
 EngineName = Literal["auto", "vllm", "tensorrt-llm", "transformers", "openai", "scripted"]
 Embedded = Literal["miniature", "base"]
 DEFAULT_PRESET = "miniature"
+LEFT_TO_THE_FAMILY = frozenset(
+    {
+        "chat.max_code_calls",
+        "sampling.temperature",
+        "sampling.top_p",
+        "sampling.top_k",
+        "sampling.min_p",
+        "attempts.max_tokens",
+        "engine.max_model_len",
+    }
+)
+"""What the model's family fills in where nobody sets it (`solver.chat.settle`); the defaults hold without a model."""
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?|(\d+(?:\.\d+)?)")
 _KIND = re.compile(r"(?P<count>[1-9]\d{0,3}) +(?P<mode>cot|tir)(?: +(?P<effort>low|medium|high))?")
@@ -473,40 +484,6 @@ def _names(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _names(value, f"{prefix}{name}.")
         else:
             yield prefix + name
-
-
-def resolved_toml(config: SolverConfig, sources: Mapping[str, str]) -> str:
-    """The whole configuration as TOML that `--config` reads, with where each setting comes from. A setting without a
-    value stands as a comment: the model's family, the engine or the contest fill it in."""
-    lines, sections = [], []
-    for name, value in config.model_dump(mode="json").items():
-        if isinstance(value, dict):
-            sections.append((name, value))
-        else:
-            lines.append(_toml_line(name, value, sources.get(name)))
-    while sections:
-        section, values = sections.pop(0)
-        lines += ["", f"[{section}]"]
-        for name, value in values.items():
-            if isinstance(value, dict):
-                sections.insert(0, (f"{section}.{name}", value))
-            else:
-                lines.append(_toml_line(name, value, sources.get(f"{section}.{name}")))
-    return "\n".join(lines) + "\n"
-
-
-def _toml_line(name: str, value: Any, source: str | None) -> str:
-    if value is None:
-        return f"# {name} is left open"
-    return f"{name} = {_toml_value(value)}  # {source or 'default'}"
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml_value(v)}" for name, v in value.items() if v is not None) + " }"
-    return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
 def _presets() -> Any:

@@ -24,7 +24,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {"entry"},
-    {"doctor", "facade"},
+    {"doctor", "facade", "resolved"},
     {"run", "service", "show", "tune"},
     {"replay", "simulate", "learn", "report"},
     {"traces"},
