@@ -101,14 +101,9 @@ def solve(
     from solver.run import RunOptions, process_start_time, run
     from solver.summary import summary_lines
 
-    if preset is not None and config is not None:
-        raise UsageError("--preset and --config: give one of them")
+    preset = _preset(preset, config, model, engine)
     if one_by_one and concurrent_problems is not None:
         raise UsageError("--one-by-one and --concurrent-problems: give one of them")
-    if preset is None and engine is EngineChoice.SCRIPTED:
-        preset = "scripted"  # the miniature's limits count tokens of a real tokenizer
-    if preset is None and config is None and model is not None:
-        preset = "auto"  # the miniature's limits would cut a real model short
     flags: dict[str, Any] = {
         "engine.model": model,
         "engine.name": engine and engine.value,
@@ -138,6 +133,19 @@ def solve(
     elif result.summary["decided_by"].get("fallback") == len(result.predictions):
         print("warning: every answer is the fallback; nothing was solved", file=sys.stderr)
     _leave(result.exit_code, at_once=result.is_stuck)
+
+
+def _preset(
+    preset: str | None, config: Path | None, model: Path | None, engine: EngineChoice | None = None
+) -> str | None:
+    """The preset that is meant; None: the default one, or `config` in its place."""
+    if preset is not None and config is not None:
+        raise UsageError("--preset and --config: give one of them")
+    if preset is not None or config is not None:
+        return preset
+    if engine is EngineChoice.SCRIPTED:
+        return "scripted"  # the miniature's limits count tokens of a real tokenizer
+    return None if model is None else "auto"  # the miniature's limits would cut a real model short
 
 
 @app.command()
@@ -195,27 +203,32 @@ def config(
     resolved: Annotated[bool, typer.Option("--resolved", help="Every setting, and where it comes from.")] = False,
     preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
     file: Annotated[Path | None, typer.Option("--config", help="A TOML file in place of a preset.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A model folder, whose family fills in what is left open; implies --resolved.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, as for `solve`.")
     ] = None,
 ) -> None:
     """Show the configuration: the presets, or with --resolved every setting and where it comes from. What is printed
-    is TOML that --config reads.
+    is TOML that --config reads; what the model's family fills in stands there as a comment.
 
-    Example: python -m solver config --resolved --preset miniature --set sampling.top_p=0.9
+    Examples: python -m solver config --resolved --preset miniature --set sampling.top_p=0.9,
+    python -m solver config --resolved --model DIR
     """
     from solver.config import load_config, preset_names, setting_sources
-    from solver.resolved import resolved_toml
+    from solver.resolved import known_family, resolved_toml
 
-    if preset is not None and file is not None:
-        raise UsageError("--preset and --config: give one of them")
-    if resolved:
-        chosen = load_config(preset, file, settings or ())
-        print(resolved_toml(chosen, setting_sources(preset, file, settings or ())), end="")
+    preset = _preset(preset, file, model)
+    if resolved or model is not None:
+        flags = {} if model is None else {"engine.model": model}
+        chosen = load_config(preset, file, settings or (), flags)
+        sources = setting_sources(preset, file, settings or (), flags)
+        print(resolved_toml(chosen, sources, known_family(chosen)), end="")
         return
     print(f"presets: {', '.join(preset_names())}")
     print("what wins, from weak to strong: defaults, preset or --config FILE, --set A.B=C, options such as --attempts")
-    print("settings left open are filled in by the model's family; --resolved lists all of them")
+    print("settings left open are filled in by the model's family: --resolved lists all of them, --model DIR shows how")
 
 
 @app.command(short_help="Read a journal in the terminal.")
@@ -280,8 +293,7 @@ def doctor(
     from solver import doctor
     from solver.config import load_config
 
-    if preset is None and config is None and model is not None:
-        preset = "auto"
+    preset = _preset(preset, config, model)
     resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
     lines = []
     for line in doctor.examine(resolved, deep=deep):

@@ -1,5 +1,6 @@
 """What `config --resolved` prints is the same configuration again, family included."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from solver.chat.family import Family, Sampling
 from solver.chat.settle import settle
 from solver.config import LEFT_TO_THE_FAMILY, SolverConfig, load_config, setting_sources
 from solver.resolved import resolved_toml
+from tests.conftest import run_solver
 
 
 def through_a_file(folder: Path, preset: str, settings: tuple[str, ...] = ()) -> SolverConfig:
@@ -44,3 +46,45 @@ def test_what_a_family_fills_in_is_listed_as_left_to_it() -> None:
         if getattr(after, section).model_dump()[name] != value
     }
     assert changed == LEFT_TO_THE_FAMILY | {"chat.family"}
+
+
+def model_folder(folder: Path, model_type: str) -> Path:
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}), "utf-8")
+    (folder / "tokenizer.json").write_text("{}", "utf-8")
+    return folder
+
+
+def test_config_shows_what_the_family_of_a_folder_fills_in(tmp_path: Path) -> None:
+    shown = run_solver("config", "--model", model_folder(tmp_path, "gpt_oss"), "--set", "sampling.top_p=0.9").stdout
+    assert "# model family gpt-oss: model_type gpt_oss" in shown
+    for line in (
+        "# temperature = 1.0  # family gpt-oss",
+        "top_p = 0.9  # --set",
+        "# max_tokens = 32768  # family gpt-oss, cut from 120000",
+        "# max_code_calls = 100  # family gpt-oss",
+        "num_attempts = 16  # preset auto",
+        f'model = "{tmp_path}"  # option',
+    ):
+        assert line in shown.splitlines()
+
+
+@pytest.mark.parametrize("preset", ["auto", "openmath"])
+def test_config_shows_what_a_named_family_fills_in(preset: str) -> None:
+    settings = ("--set", "chat.family=qwen3")
+    shown = run_solver("config", "--resolved", "--preset", preset, *settings).stdout.splitlines()
+    assert "# top_k = 20  # family qwen3" in shown
+    assert ("temperature = 0.6  # preset openmath" in shown) == (preset == "openmath")
+
+
+def test_a_file_made_for_one_model_leaves_another_its_own_values(tmp_path: Path) -> None:
+    shown = run_solver("config", "--resolved", "--preset", "auto", "--set", "chat.family=qwen3").stdout
+    (tmp_path / "mine.toml").write_text(shown, "utf-8")
+    other = load_config(file=tmp_path / "mine.toml", settings=["chat.family=gpt-oss"])
+    assert settle(other, FAMILIES["gpt-oss"]) == settle(load_config("auto"), FAMILIES["gpt-oss"])
+
+
+def test_a_folder_of_no_known_family_is_one_line(tmp_path: Path) -> None:
+    done = run_solver("config", "--model", model_folder(tmp_path, "unheard"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "cannot tell the model family" in done.stderr
+    assert "no model folder" in run_solver("config", "--model", tmp_path / "none").stderr

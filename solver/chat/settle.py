@@ -1,15 +1,13 @@
 """What a model family settles in a configuration: whatever the preset, the file and the command left open."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from solver.chat.family import Family
-from solver.config import Section, SolverConfig
+from solver.config import SolverConfig
 from solver.errors import UsageError
 
-S = TypeVar("S", bound=Section)
-
-_MAX_MODEL_LEN = 40_960  # a KV cache for longer attempts is a choice that a preset makes for a GPU
-_MAX_TOKENS = 32_768
+MAX_MODEL_LEN = 40_960
+MAX_TOKENS = 32_768
 _CHATML_FAMILIES = ("openmath", "openmath-kaggle", "miniature")
 
 
@@ -20,21 +18,39 @@ def settle(config: SolverConfig, family: Family) -> SolverConfig:
         UsageError: the configuration asks for what the family cannot do.
     """
     _check(config, family)
-    sampling = family.sampling
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in family_values(family).items():
+        section, _, name = key.partition(".")
+        if name not in getattr(config, section).model_fields_set:
+            sections.setdefault(section, {})[name] = value
+    sections.setdefault("chat", {})["family"] = family.name
     return config.model_copy(
-        update={
-            "chat": _filled(config.chat, family=family.name, max_code_calls=family.max_code_calls, force=("family",)),
-            "sampling": _filled(
-                config.sampling,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                top_k=sampling.top_k,
-                min_p=sampling.min_p,
-            ),
-            "attempts": _filled(config.attempts, max_tokens=min(family.max_tokens, _MAX_TOKENS)),
-            "engine": _filled(config.engine, max_model_len=min(family.context, _MAX_MODEL_LEN)),
-        }
+        update={name: getattr(config, name).model_copy(update=update) for name, update in sections.items()}
     )
+
+
+def family_values(family: Family) -> dict[str, Any]:
+    """What the family fills in, by setting (`solver.config.LEFT_TO_THE_FAMILY`). Its longest attempt and its context
+    are cut to what most GPUs hold: a KV cache for longer attempts is a choice that a preset makes for a GPU."""
+    sampling = family.sampling
+    return {
+        "chat.max_code_calls": family.max_code_calls,
+        "sampling.temperature": sampling.temperature,
+        "sampling.top_p": sampling.top_p,
+        "sampling.top_k": sampling.top_k,
+        "sampling.min_p": sampling.min_p,
+        "attempts.max_tokens": min(family.max_tokens, MAX_TOKENS),
+        "engine.max_model_len": min(family.context, MAX_MODEL_LEN),
+    }
+
+
+def family_sources(family: Family) -> dict[str, str]:
+    """Where each of them comes from, in words."""
+    whole = {"attempts.max_tokens": family.max_tokens, "engine.max_model_len": family.context}
+    return {
+        key: f"family {family.name}" + (f", cut from {whole[key]}" if whole.get(key, value) != value else "")
+        for key, value in family_values(family).items()
+    }
 
 
 def scripted_chat(config: SolverConfig) -> SolverConfig:
@@ -68,8 +84,3 @@ def _check(config: SolverConfig, family: Family) -> None:
             raise UsageError(f"attempts.mix: the family '{family.name}' has no effort {kind.effort}; it has {known}")
     if config.attempts.thinking_tokens is not None and family.thinking.budget_end is None:
         raise UsageError(f"attempts.thinking_tokens: the family '{family.name}' was not made to be stopped thinking")
-
-
-def _filled(section: S, force: tuple[str, ...] = (), **values: Any) -> S:
-    left_open = {name: value for name, value in values.items() if name not in section.model_fields_set or name in force}
-    return section.model_copy(update=left_open)
