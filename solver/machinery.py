@@ -41,7 +41,8 @@ class Machinery:
         await self.sandbox.start()
         folder = None
         if name != "scripted":
-            enter("finding the model (the embedded one is built once, in about two minutes)")
+            built = " (the embedded one is built once, in about two minutes)" if config.engine.model is None else ""
+            enter(f"finding the model{built}")
             folder = await find_model(config.engine.model, config.engine.embedded)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
         config = self._settle(folder, note)

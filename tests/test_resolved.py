@@ -8,8 +8,9 @@ import pytest
 
 from solver.chat.families import FAMILIES
 from solver.chat.family import Family, Sampling
-from solver.chat.settle import settle
-from solver.config import LEFT_TO_THE_FAMILY, SolverConfig, load_config, setting_sources
+from solver.chat.settle import MAX_MODEL_LEN, MAX_TOKENS, settle
+from solver.chat.table import table
+from solver.config import LEFT_TO_THE_FAMILY, SolverConfig, load_config, preset_names, setting_sources
 from solver.resolved import resolved_toml
 from tests.conftest import run_solver
 
@@ -88,3 +89,16 @@ def test_a_folder_of_no_known_family_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "cannot tell the model family" in done.stderr
     assert "no model folder" in run_solver("config", "--model", tmp_path / "none").stderr
+
+
+def test_the_docs_name_the_presets_that_raise_what_a_family_may_fill_in() -> None:
+    presets = {name: load_config(name) for name in preset_names()}
+    raised = {
+        name
+        for name, config in presets.items()
+        if config.attempts.max_tokens > MAX_TOKENS or config.engine.max_model_len > MAX_MODEL_LEN
+    }
+    said = table().partition("| `chat.family`")[0]
+    assert {name for name in presets if f"`{name}`" in said} == raised
+    assert f"cut to {MAX_MODEL_LEN:,} and {MAX_TOKENS:,}" in said
+    assert settle(load_config("auto"), FAMILIES["gpt-oss"]).attempts.max_tokens == MAX_TOKENS

@@ -4,8 +4,9 @@ import sys
 
 from solver.chat.families import FAMILIES
 from solver.chat.family import CodeStyle, Family
+from solver.chat.settle import MAX_MODEL_LEN, MAX_TOKENS
 
-_HEAD = """# Model families
+_HEAD = f"""# Model families
 
 Generated from `solver/chat/families.py` by `python -m solver.chat.table > docs/families.md`; a test checks that it is
 up to date.
@@ -15,7 +16,10 @@ by `model_type` in `config.json` and by the chat template, then, where several f
 name or its merge recipe. `python -m solver doctor --model DIR` tells which and why, and whether the folder's own chat
 template writes what we write. A folder whose tokenizer lacks the family's markers is refused.
 
-Unless a preset or `--set` says otherwise, sampling, tokens of an attempt and number of code calls are the family's.
+Unless a preset or `--set` says otherwise, sampling and number of code calls are the family's, and so are context and
+tokens of an attempt, cut to {MAX_MODEL_LEN:,} and {MAX_TOKENS:,}: a KV cache for more is a choice for one GPU. The
+presets `aimo-3-gpt-oss-120b` and `nemotron-3-nano-h200` make it; elsewhere `--set engine.max_model_len=N` and
+`--set attempts.max_tokens=N` do. `python -m solver config --model DIR` shows what holds.
 None of these models but the miniature has been run here: formats are tested against texts rendered from the original
 templates (`tests/data/chat_*.json` name them), gpt-oss against openai/harmony's library token for token.
 `pytest tests/test_families.py --model DIR` repeats the comparison with a real folder's template and tokenizer.
