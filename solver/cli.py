@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 an error, told in one line; 2 usage; 130 interrupted.
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -47,13 +46,7 @@ def start(
 _UNSAFE = "Run the model's Python even where it cannot be confined."
 
 
-class EngineChoice(StrEnum):
-    AUTO = "auto"
-    VLLM = "vllm"
-    TENSORRT_LLM = "tensorrt-llm"
-    OPENAI = "openai"
-    TRANSFORMERS = "transformers"
-    SCRIPTED = "scripted"
+ENGINES = ("auto", "vllm", "tensorrt-llm", "openai", "transformers", "scripted")
 
 
 @app.command()
@@ -67,7 +60,14 @@ def solve(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
     model: Annotated[Path | None, typer.Option(help="A model folder; the default is the embedded model.")] = None,
-    engine: Annotated[EngineChoice | None, typer.Option(help="What samples the tokens.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(ENGINES),
+            autocompletion=lambda: list(ENGINES),
+            help="What samples the tokens; openai: a server of vLLM, SGLang or others.",
+        ),
+    ] = None,
     competition: Annotated[
         str | None, typer.Option(help="open, aimo-1, aimo-2 or aimo-3: the allowed answers.")
     ] = None,
@@ -106,7 +106,7 @@ def solve(
         raise UsageError("--one-by-one and --concurrent-problems: give one of them")
     flags: dict[str, Any] = {
         "engine.model": model,
-        "engine.name": engine and engine.value,
+        "engine.name": engine,
         "competition": competition,
         "budget.time_limit_seconds": time_limit,
         "attempts.num_attempts": attempts,
@@ -135,15 +135,13 @@ def solve(
     _leave(result.exit_code, at_once=result.is_stuck)
 
 
-def _preset(
-    preset: str | None, config: Path | None, model: Path | None, engine: EngineChoice | None = None
-) -> str | None:
+def _preset(preset: str | None, config: Path | None, model: Path | None, engine: str | None = None) -> str | None:
     """The preset that is meant; None: the default one, or `config` in its place."""
     if preset is not None and config is not None:
         raise UsageError("--preset and --config: give one of them")
     if preset is not None or config is not None:
         return preset
-    if engine is EngineChoice.SCRIPTED:
+    if engine == "scripted":
         return "scripted"  # the miniature's limits count tokens of a real tokenizer
     return None if model is None else "auto"  # the miniature's limits would cut a real model short
 

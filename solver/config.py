@@ -4,13 +4,14 @@ An unknown name is an error that tells the nearest valid one; nothing is ignored
 """
 
 import copy
+import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -127,6 +128,13 @@ class EngineConfig(Section):
     retry_seconds: float = Field(60.0, gt=0)
     """openai: so long a turn tries again, since its last token, before the engine counts as failed."""
     scripted: ScriptedConfig = ScriptedConfig()
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _a_server_is_no_engine(cls, value: Any) -> Any:
+        if str(value).lower() == "sglang":
+            raise ValueError("an SGLang server is reached with the engine openai and engine.base_urls")
+        return value
 
     @field_validator("base_urls", mode="before")
     @classmethod
@@ -392,10 +400,11 @@ class SolverConfig(Section):
         find_competition(value)
         return value
 
-    @field_validator("concurrent_problems")
+    @field_validator("concurrent_problems", mode="before")
     @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
+    def _positive_or_auto(cls, value: Any) -> Any:
+        is_number = re.fullmatch(r"\s*\+?\d+\s*", str(value)) is not None
+        if value != "auto" and not (is_number and int(value) >= 1):
             raise ValueError("must be 1 or more, or auto")
         return value
 
@@ -492,8 +501,19 @@ def _presets() -> Any:
 
 def _read_preset(name: str) -> dict[str, Any]:
     if name not in preset_names():
-        raise UsageError(f"no preset '{name}': {nearest(name, preset_names())}")
+        raise UsageError(f"no preset '{name}': {_near_preset(name)}")
     return tomllib.loads((_presets() / f"{name}.toml").read_text("utf-8"))
+
+
+def _near_preset(name: str) -> str:
+    """A preset whose name begins like it, such as aimo3, counts as near too."""
+    start = _letters(name)
+    begun = [known for known in preset_names() if start and _letters(known).startswith(start)]
+    return f"did you mean '{begun[0]}'?" if begun else nearest(name, preset_names())
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -526,14 +546,36 @@ def _put(tree: dict[str, Any], dotted_key: str, value: Any) -> None:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problems = error.errors()  # a misspelt name explains the field that is missing
+    problem = next((it for it in problems if it["type"] == "extra_forbidden"), problems[0])
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting '{key}': {nearest(key, _setting_names(SolverConfig))}"
+        return f"unknown setting '{key}': {_near_setting(key)}"
     if isinstance(raised := problem.get("ctx", {}).get("error"), UsageError):
         return str(raised)
     reason = problem["msg"].removeprefix("Value error, ")
     return f"setting '{key}': {reason[0].lower()}{reason[1:]}, not {problem['input']!r}" if key else reason
+
+
+def _near_setting(key: str) -> str:
+    """The setting that is meant: nearly so called in its section, or so called in another; else what there is."""
+    *sections, name = key.split(".")
+    beside = sorted(_section(sections).model_fields)
+    if close := difflib.get_close_matches(name, beside, n=1, cutoff=0.7):
+        return f"did you mean '{'.'.join([*sections, close[0]])}'?"
+    elsewhere = {known.rpartition(".")[2]: known for known in _setting_names(SolverConfig)}
+    if close := difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.85):
+        return f"did you mean '{elsewhere[close[0]]}'?"
+    return f"{'.'.join(sections) + ' has' if sections else 'there is'} {', '.join(beside)}"
+
+
+def _section(names: Sequence[str]) -> type[BaseModel]:
+    model: type[BaseModel] = SolverConfig
+    for name in names:
+        annotation = model.model_fields[name].annotation
+        kinds = (annotation, *get_args(annotation))  # a section that may be None
+        model = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return model
 
 
 def _setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

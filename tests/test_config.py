@@ -1,9 +1,11 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from solver.cli import ENGINES
 from solver.competition import find_competition
-from solver.config import load_config, parse_duration, preset_names
+from solver.config import EngineName, load_config, parse_duration, preset_names
 from solver.errors import UsageError
 
 
@@ -45,7 +47,20 @@ BAD_SETTINGS = [
     ("budget.time_limit_seconds=4h50", "'4h50' is no duration"),
     ("seed", "write it as section.name=value"),
     ("seed.x=3", "unknown setting 'seed.x'"),
-    ("concurrent_problems=0", "must be 1 or more"),
+    ("concurrent_problems=0", "'concurrent_problems': must be 1 or more, or auto, not 0"),
+    ("concurrent_problems=lots", "'concurrent_problems': must be 1 or more, or auto, not 'lots'"),
+    ("concurrent_problems=2.5", "'concurrent_problems': must be 1 or more, or auto, not 2.5"),
+    ("concurrent_problems='2.5'", "'concurrent_problems': must be 1 or more, or auto, not '2.5'"),
+    ("engine.foo=1", "unknown setting 'engine.foo': engine has api_key_variable, base_urls, "),
+    ("engine.modle=1", "did you mean 'engine.model'?"),
+    (
+        "engine.speculation.methd='mtp'",
+        "unknown setting 'engine.speculation.methd': did you mean 'engine.speculation.m",
+    ),
+    ("engine.temperature=1", "did you mean 'sampling.temperature'?"),
+    ("foo=1", "unknown setting 'foo': there is attempts, budget, chat, "),
+    ("engine.name=sglang", "an SGLang server is reached with the engine openai"),
+    ("engine.name=vlm", "input should be 'auto', 'vllm'"),
 ]
 
 
@@ -65,8 +80,16 @@ def test_an_impossible_pair_of_bounds_is_refused() -> None:
 def test_an_unknown_preset_or_competition_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'miniature'"):
         load_config("minature")
+    with pytest.raises(UsageError, match="did you mean 'aimo-3-gpt-oss-120b'"):
+        load_config("aimo3")
+    with pytest.raises(UsageError, match="there is aimo-2-"):
+        load_config("xyz")
     with pytest.raises(UsageError, match="did you mean 'aimo-2'"):
         find_competition("aimo2")
+
+
+def test_the_command_knows_every_engine() -> None:
+    assert set(ENGINES) == set(get_args(EngineName))
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
