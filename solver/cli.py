@@ -97,7 +97,7 @@ def solve(
     Examples: python -m solver solve problems.csv -o submission.csv --time-limit 30m --report run.html,
     python -m solver solve problems.csv --model DIR --competition aimo-3 --set sampling.temperature=0.6
     """
-    from solver.config import load_config
+    from solver.config import load_config, require_model
     from solver.run import RunOptions, process_start_time, run
     from solver.summary import summary_lines
 
@@ -115,6 +115,7 @@ def solve(
         "sandbox.unsafe": unsafe_sandbox or None,
     }
     resolved = load_config(preset, config, settings or (), {k: v for k, v in flags.items() if v is not None})
+    require_model(resolved, preset)
     options = RunOptions(problems, output, journal, resume, summary, plain)
     if report is not None:
         _check_report(report, options.journal_path)
@@ -289,10 +290,11 @@ def doctor(
     Example: python -m solver doctor --model DIR --deep
     """
     from solver import doctor
-    from solver.config import load_config
+    from solver.config import load_config, require_model
 
     preset = _preset(preset, config, model)
     resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
+    require_model(resolved, preset)
     lines = []
     for line in doctor.examine(resolved, deep=deep):
         lines.append(line)

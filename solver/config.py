@@ -22,6 +22,7 @@ from solver.types import Effort, Mode
 EngineName = Literal["auto", "vllm", "tensorrt-llm", "transformers", "openai", "scripted"]
 Embedded = Literal["miniature", "base"]
 DEFAULT_PRESET = "miniature"
+_EMBEDDED_FAMILIES = ("auto", "miniature")
 LEFT_TO_THE_FAMILY = frozenset(
     {
         "chat.max_code_calls",
@@ -456,6 +457,14 @@ def load_config(
         return SolverConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(_first_problem(error)) from None
+
+
+def require_model(config: SolverConfig, preset: str | None) -> None:
+    """Raises UsageError where the preset is made for a family that the embedded model is not of, and no folder is
+    named: it would run the miniature in another model's words."""
+    needs_folder = config.engine.name != "scripted" and config.chat.family not in _EMBEDDED_FAMILIES
+    if preset is not None and needs_folder and config.engine.model is None:
+        raise UsageError(f"preset {preset} needs --model DIR, a folder of the family {config.chat.family}")
 
 
 def _leave_other_rules(values: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> None:

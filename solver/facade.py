@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from solver.competition import find_competition
-from solver.config import load_config, parse_duration
+from solver.config import load_config, parse_duration, require_model
 from solver.errors import UsageError
 from solver.progress import show_progress
 from solver.service import SolverService
@@ -61,6 +61,7 @@ class Solver:
         named = {"engine.model": model, "engine.name": engine, "competition": competition}
         flags = {name: value for name, value in named.items() if value is not None} | (settings or {})
         self.config = load_config(preset, flags=flags)
+        require_model(self.config, preset)
         self.journal = Path(journal) if journal else Path(tempfile.mkdtemp(prefix="solver-")) / "run.journal.jsonl"
         self._time_limit = time_limit
         self._progress = _is_watched() if progress is None else progress

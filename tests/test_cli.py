@@ -113,6 +113,8 @@ ERRORS = [
     (["solve", "{p}", "--atempts", "3"], 2, "--attempts"),
     (["solve", "{p}", "--attempts", "many"], 2, "--attempts"),
     (["solve", "{p}", "--preset", "minature"], 2, "did you mean 'miniature'?"),
+    (["solve", "{p}", "--preset", "aimo-3-gpt-oss-120b"], 2, "preset aimo-3-gpt-oss-120b needs --model DIR"),
+    (["doctor", "--preset", "openmath"], 2, "preset openmath needs --model DIR"),
     (["solve", "{p}", "--competition", "aimo3"], 2, "did you mean 'aimo-3'?"),
     (["solve", "{p}", "--engine", "vlm"], 2, "vlm"),
     (["solve", "{p}", "--set", "budget.polcy=even"], 2, "did you mean 'budget.policy'?"),

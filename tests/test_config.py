@@ -5,7 +5,7 @@ import pytest
 
 from solver.cli import ENGINES
 from solver.competition import find_competition
-from solver.config import EngineName, load_config, parse_duration, preset_names
+from solver.config import EngineName, load_config, parse_duration, preset_names, require_model
 from solver.errors import UsageError
 
 
@@ -90,6 +90,21 @@ def test_an_unknown_preset_or_competition_names_the_nearest() -> None:
 
 def test_the_command_knows_every_engine() -> None:
     assert set(ENGINES) == set(get_args(EngineName))
+
+
+def test_a_preset_for_a_family_of_its_own_needs_a_model_folder() -> None:
+    with pytest.raises(
+        UsageError, match="gpt-oss-120b needs --model DIR, a folder of the family gpt-oss"
+    ):
+        require_model(load_config("aimo-3-gpt-oss-120b"), "aimo-3-gpt-oss-120b")
+    for preset, settings in (
+        ("aimo-3-gpt-oss-120b", ["engine.model='weights'"]),
+        ("aimo-3-gpt-oss-120b", ["engine.name=scripted"]),
+        ("auto", []),
+        ("miniature", []),
+        ("scripted", []),
+    ):
+        require_model(load_config(preset, settings=settings), preset)
 
 
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
