@@ -215,8 +215,8 @@ def config(
     Examples: python -m solver config --resolved --preset miniature --set sampling.top_p=0.9,
     python -m solver config --resolved --model DIR
     """
-    from solver.config import load_config, preset_names, setting_sources
-    from solver.resolved import known_family, resolved_toml
+    from solver.config import load_config, setting_sources
+    from solver.resolved import known_family, preset_lines, resolved_toml
 
     preset = _preset(preset, file, model)
     if resolved or model is not None:
@@ -225,7 +225,8 @@ def config(
         sources = setting_sources(preset, file, settings or (), flags)
         print(resolved_toml(chosen, sources, known_family(chosen)), end="")
         return
-    print(f"presets: {', '.join(preset_names())}")
+    for line in preset_lines():
+        print(line)
     print("what wins, from weak to strong: defaults, preset or --config FILE, --set A.B=C, options such as --attempts")
     print("settings left open are filled in by the model's family: --resolved lists all of them, --model DIR shows how")
 

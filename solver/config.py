@@ -5,6 +5,7 @@ An unknown name is an error that tells the nearest valid one; nothing is ignored
 
 import copy
 import difflib
+import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +96,7 @@ class EngineConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: the checkpoint's own, but float32 on a CPU without bfloat16 instructions."""
     max_model_len: int = Field(32_768, ge=64)
-    """Tokens of prompt, output and code results together."""
+    """Tokens of prompt, output and code results together. Left open: the model family's, up to 40,960."""
     max_num_seqs: int = Field(16, ge=1)
     """Attempts decoded at once."""
     block_size: int | None = Field(None, ge=1)
@@ -163,11 +164,14 @@ class ChatConfig(Section):
     tir_prompt: str | None = None
     """Names of files in `solver/prompts/`, or paths; None: the family's own."""
     max_code_calls: int = Field(8, ge=0)
+    """Left open: the model family's."""
     remaining_calls_text: bool | None = None
     """Tell the model after each code result how many calls are left; None: as the family was trained."""
 
 
 class SamplingConfig(Section):
+    """Temperature, top-p, top-k and min-p are the model family's where they are left open."""
+
     temperature: float = Field(0.7, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
     top_k: int = Field(0, ge=0)
@@ -206,7 +210,7 @@ class AttemptsConfig(Section):
     thinking_tokens: int | None = Field(None, ge=1)
     """Tokens after which thinking is closed and the answer written, in families made for it (docs/families.md)."""
     max_tokens: int = Field(16_384, ge=1)
-    """Tokens of one attempt, code output included."""
+    """Tokens of one attempt, code output included. Left open: the model family's, up to 32,768."""
     max_turn_tokens: int | None = Field(None, ge=1)
     """Tokens of one turn, between two code calls; an attempt that needs more ends. None: as many as the attempt has."""
     loop_repeats: int = Field(20, ge=0)
@@ -432,6 +436,19 @@ def preset_names() -> list[str]:
     return sorted(path.name.removesuffix(".toml") for path in _presets().iterdir() if path.name.endswith(".toml"))
 
 
+def preset_path(name: str) -> Path:
+    """The file of a preset. Raises UsageError, which names the nearest."""
+    if name not in preset_names():
+        raise UsageError(f"no preset '{name}': {_near_preset(name)}")
+    return Path(str(_presets() / f"{name}.toml"))
+
+
+def preset_comment(name: str) -> str:
+    """What the preset's file says first: what it is for, and where its numbers come from."""
+    head = preset_path(name).read_text("utf-8").splitlines()
+    return " ".join(line.removeprefix("#").strip() for line in itertools.takewhile(lambda it: it.startswith("#"), head))
+
+
 def load_config(
     preset: str | None = None,
     file: Path | None = None,
@@ -509,9 +526,7 @@ def _presets() -> Any:
 
 
 def _read_preset(name: str) -> dict[str, Any]:
-    if name not in preset_names():
-        raise UsageError(f"no preset '{name}': {_near_preset(name)}")
-    return tomllib.loads((_presets() / f"{name}.toml").read_text("utf-8"))
+    return tomllib.loads(preset_path(name).read_text("utf-8"))
 
 
 def _near_preset(name: str) -> str:

@@ -1,18 +1,34 @@
-"""The whole configuration as TOML that `--config` reads, with where each setting comes from.
+"""The presets, and the whole configuration as TOML that `--config` reads, with where each setting comes from.
 
 What nobody set and the model's family fills in stands as a comment: as a value it would win over the family.
 """
 
 import json
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from solver.chat import choose_family, find_family
 from solver.chat.family import Family
 from solver.chat.recognise import Recognition
 from solver.chat.settle import family_sources, family_values, settle
-from solver.config import LEFT_TO_THE_FAMILY, SolverConfig
+from solver.config import (
+    DEFAULT_PRESET,
+    LEFT_TO_THE_FAMILY,
+    SolverConfig,
+    preset_comment,
+    preset_names,
+    preset_path,
+)
 from solver.model import check_model
+
+
+def preset_lines() -> Iterator[str]:
+    """Where the presets lie, and of each what it is for and where its numbers come from."""
+    yield f"presets, in {preset_path(DEFAULT_PRESET).parent}:"
+    fill = textwrap.TextWrapper(100, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
+    for name in preset_names():
+        yield from fill.wrap(f"{name}: {preset_comment(name)}")
 
 
 def known_family(config: SolverConfig) -> Recognition | None:

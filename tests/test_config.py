@@ -93,9 +93,7 @@ def test_the_command_knows_every_engine() -> None:
 
 
 def test_a_preset_for_a_family_of_its_own_needs_a_model_folder() -> None:
-    with pytest.raises(
-        UsageError, match="gpt-oss-120b needs --model DIR, a folder of the family gpt-oss"
-    ):
+    with pytest.raises(UsageError, match="gpt-oss-120b needs --model DIR, a folder of the family gpt-oss"):
         require_model(load_config("aimo-3-gpt-oss-120b"), "aimo-3-gpt-oss-120b")
     for preset, settings in (
         ("aimo-3-gpt-oss-120b", ["engine.model='weights'"]),

@@ -10,7 +10,15 @@ from solver.chat.families import FAMILIES
 from solver.chat.family import Family, Sampling
 from solver.chat.settle import MAX_MODEL_LEN, MAX_TOKENS, settle
 from solver.chat.table import table
-from solver.config import LEFT_TO_THE_FAMILY, SolverConfig, load_config, preset_names, setting_sources
+from solver.config import (
+    LEFT_TO_THE_FAMILY,
+    SolverConfig,
+    load_config,
+    preset_comment,
+    preset_names,
+    preset_path,
+    setting_sources,
+)
 from solver.resolved import resolved_toml
 from tests.conftest import run_solver
 
@@ -102,3 +110,11 @@ def test_the_docs_name_the_presets_that_raise_what_a_family_may_fill_in() -> Non
     assert {name for name in presets if f"`{name}`" in said} == raised
     assert f"cut to {MAX_MODEL_LEN:,} and {MAX_TOKENS:,}" in said
     assert settle(load_config("auto"), FAMILIES["gpt-oss"]).attempts.max_tokens == MAX_TOKENS
+
+
+def test_config_lists_the_presets_with_what_each_is_for_and_where_its_numbers_come_from() -> None:
+    shown = " ".join(run_solver("config").stdout.split())
+    for name in preset_names():
+        assert f" {name}: {preset_comment(name)}" in shown
+        assert preset_path(name).read_text("utf-8").startswith(f"# {preset_comment(name)[:40]}")
+    assert str(preset_path("auto").parent) in shown
