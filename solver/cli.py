@@ -115,7 +115,7 @@ def solve(
         "sandbox.unsafe": unsafe_sandbox or None,
     }
     resolved = load_config(preset, config, settings or (), {k: v for k, v in flags.items() if v is not None})
-    require_model(resolved, preset)
+    require_model(resolved, preset or config)
     options = RunOptions(problems, output, journal, resume, summary, plain)
     if report is not None:
         _check_report(report, options.journal_path)
@@ -199,12 +199,13 @@ def _check_report(report: Path, journal: Path) -> None:
 
 @app.command(short_help="Show the presets, or every setting.")
 def config(
-    resolved: Annotated[bool, typer.Option("--resolved", help="Every setting, and where it comes from.")] = False,
+    resolved: Annotated[
+        bool,
+        typer.Option("--resolved", help="Every setting, and where it comes from; any option here asks for it too."),
+    ] = False,
     preset: Annotated[str | None, typer.Option(help="A shipped configuration.")] = None,
     file: Annotated[Path | None, typer.Option("--config", help="A TOML file in place of a preset.")] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A model folder, whose family fills in what is left open; implies --resolved.")
-    ] = None,
+    model: Annotated[Path | None, typer.Option(help="A model folder, whose family fills in what is left open.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Any setting, as for `solve`.")
     ] = None,
@@ -218,8 +219,9 @@ def config(
     from solver.config import load_config, setting_sources
     from solver.resolved import known_family, preset_lines, resolved_toml
 
+    is_asked_for = resolved or any(it is not None for it in (preset, file, model, settings))
     preset = _preset(preset, file, model)
-    if resolved or model is not None:
+    if is_asked_for:
         flags = {} if model is None else {"engine.model": model}
         chosen = load_config(preset, file, settings or (), flags)
         sources = setting_sources(preset, file, settings or (), flags)
@@ -295,7 +297,7 @@ def doctor(
 
     preset = _preset(preset, config, model)
     resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
-    require_model(resolved, preset)
+    require_model(resolved, preset or config)
     lines = []
     for line in doctor.examine(resolved, deep=deep):
         lines.append(line)

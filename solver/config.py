@@ -476,12 +476,13 @@ def load_config(
         raise UsageError(_first_problem(error)) from None
 
 
-def require_model(config: SolverConfig, preset: str | None) -> None:
-    """Raises UsageError where the preset is made for a family that the embedded model is not of, and no folder is
-    named: it would run the miniature in another model's words."""
+def require_model(config: SolverConfig, origin: str | Path | None) -> None:
+    """Raises UsageError where `origin`, a preset or file, is made for a family that the embedded model is not of, and
+    no folder is named: it would run the miniature in another model's words."""
     needs_folder = config.engine.name != "scripted" and config.chat.family not in _EMBEDDED_FAMILIES
-    if preset is not None and needs_folder and config.engine.model is None:
-        raise UsageError(f"preset {preset} needs --model DIR, a folder of the family {config.chat.family}")
+    if origin is not None and needs_folder and config.engine.model is None:
+        made = "the configuration" if isinstance(origin, Path) else "preset"
+        raise UsageError(f"{made} {origin} needs --model DIR, a folder of the family {config.chat.family}")
 
 
 def _leave_other_rules(values: dict[str, Any], changes: Sequence[tuple[str, Any]]) -> None:

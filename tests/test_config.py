@@ -92,9 +92,12 @@ def test_the_command_knows_every_engine() -> None:
     assert set(ENGINES) == set(get_args(EngineName))
 
 
-def test_a_preset_for_a_family_of_its_own_needs_a_model_folder() -> None:
+def test_a_preset_for_a_family_of_its_own_needs_a_model_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="gpt-oss-120b needs --model DIR, a folder of the family gpt-oss"):
         require_model(load_config("aimo-3-gpt-oss-120b"), "aimo-3-gpt-oss-120b")
+    (tmp_path / "own.toml").write_text("[chat]\nfamily = 'qwen3'\n", "utf-8")
+    with pytest.raises(UsageError, match=r"own.toml needs --model DIR, a folder of the family qwen3"):
+        require_model(load_config(file=tmp_path / "own.toml"), tmp_path / "own.toml")
     for preset, settings in (
         ("aimo-3-gpt-oss-120b", ["engine.model='weights'"]),
         ("aimo-3-gpt-oss-120b", ["engine.name=scripted"]),
