@@ -41,7 +41,8 @@ class Machinery:
         await self.sandbox.start()
         folder = None
         if name != "scripted":
-            enter("finding the model (the embedded one is built once, in about two minutes)")
+            built = "" if config.engine.model is not None else " (the embedded one is built once, in about two minutes)"
+            enter(f"finding the model{built}")
             folder = await find_model(config.engine.model, config.engine.embedded)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
         config = self._settle(folder, note)
@@ -49,7 +50,7 @@ class Machinery:
         if folder is not None and config.engine.model is not None:
             for line in template_notes(folder, chat, config.chat):
                 note(line)
-        enter(f"starting {name}")
+        enter(f"starting {name}" + (f" at {', '.join(config.engine.base_urls)}" if name == "openai" else ""))
         self._engine = build_engine(config.engine, folder)
         self.info = await self._engine.start()
         for line in self.info.notes:
