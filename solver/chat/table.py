@@ -14,7 +14,8 @@ up to date.
 A run takes the family from `chat.family`, or recognises it in the model's folder (`chat.family = "auto"`, the default):
 by `model_type` in `config.json` and by the chat template, then, where several families write alike, by the folder's
 name or its merge recipe. `python -m solver doctor --model DIR` tells which and why, and whether the folder's own chat
-template writes what we write. A folder whose tokenizer lacks the family's markers is refused.
+template writes what we write. A folder whose tokenizer lacks the markers of the
+family's turns is refused.
 
 Unless a preset or `--set` says otherwise, sampling and number of code calls are the family's, and so are context and
 tokens of an attempt, cut to {MAX_MODEL_LEN:,} and {MAX_TOKENS:,}: a KV cache for more is a choice for one GPU. The

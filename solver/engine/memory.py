@@ -9,13 +9,13 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from solver.config import EngineConfig
 from solver.engine.device import has_bfloat16
+from solver.engine.weights import read_header
 from solver.errors import EngineError
 
 _GIB = 2**30
@@ -58,8 +58,12 @@ class Fit:
     """KV cache of one attempt that fills the context."""
     free_bytes: int
     """For weights, KV cache and the engine's own needs."""
+    room_bytes: int
+    """Of the free bytes, what is left beside the weights."""
     kv_bytes: int
-    """Of the free bytes, what the KV cache may take."""
+    """Of that, what the KV cache may take."""
+    is_widened: bool = False
+    """The weights take more than in the checkpoint: a CPU without bfloat16 computes in float32."""
 
     @property
     def attempts(self) -> int:
@@ -77,7 +81,8 @@ def read_model_size(folder: Path) -> ModelSize:
     config = json.loads((folder / "config.json").read_text("utf-8"))
     floats: dict[str, int] = {}
     packed = 0
-    for tensor in _tensors(folder):
+    files = sorted(folder.glob("*.safetensors"))
+    for tensor in (tensor for file in files for tensor in read_header(file).values()):
         values = math.prod(tensor["shape"])
         if tensor["dtype"] in _FLOATS:
             floats[tensor["dtype"]] = floats.get(tensor["dtype"], 0) + values
@@ -94,7 +99,8 @@ def estimate(
 ) -> Fit:
     """`kv_pool_bytes`: a KV cache of fixed size, taken out of the free bytes."""
     dtype_bytes: float = _DTYPE_BYTES.get(config.dtype, size.stored_dtype_bytes)
-    if config.dtype == "auto" and on_cpu and not has_bfloat16():
+    is_widened = config.dtype == "auto" and on_cpu and not has_bfloat16() and size.stored_dtype_bytes < 4
+    if is_widened:
         dtype_bytes = 4
     value_bytes = 1.0 if "8" in config.kv_cache_dtype else 0.5 if "4" in config.kv_cache_dtype else dtype_bytes
     if config.quantization is not None and not size.packed_bytes:
@@ -102,9 +108,8 @@ def estimate(
     weights = size.weight_bytes(dtype_bytes) // config.tensor_parallel_size
     left = free_bytes - weights - int(weights * _OVERHEAD_SHARE) - _OVERHEAD_BYTES
     kv = left if kv_pool_bytes is None else min(left, kv_pool_bytes)
-    return Fit(
-        weights, size.attempt_bytes(config.max_model_len, value_bytes) // config.tensor_parallel_size, free_bytes, kv
-    )
+    attempt = size.attempt_bytes(config.max_model_len, value_bytes) // config.tensor_parallel_size
+    return Fit(weights, attempt, free_bytes, left, kv, is_widened)
 
 
 async def check_memory(config: EngineConfig, folder: Path, *, on_cpu: bool) -> tuple[str, ...]:
@@ -114,11 +119,11 @@ async def check_memory(config: EngineConfig, folder: Path, *, on_cpu: bool) -> t
     size or the machine its memory: the engine finds out.
     """
     free = free_host_bytes() if on_cpu else await free_gpu_bytes(config.gpu_memory_utilization)
-    fit = _fit(config, folder, free, on_cpu=on_cpu, kv_pool_bytes=config.cpu_kv_cache_gib * _GIB if on_cpu else None)
+    fit = _fit(config, folder, free, on_cpu=on_cpu, pool_gib=config.cpu_kv_cache_gib if on_cpu else None)
     if fit is None or fit.attempts >= config.max_num_seqs:
         return ()
     return (
-        f"the KV cache has room for {fit.attempts} attempts of {config.max_model_len} tokens; of "
+        f"the KV cache has room for {_attempts(fit)} of {config.max_model_len} tokens; of "
         f"{config.max_num_seqs} at once some would wait if they grew so long",
     )
 
@@ -132,12 +137,16 @@ async def attempts_that_fit(config: EngineConfig, folder: Path) -> tuple[int, tu
     fit = _fit(config, folder, free_host_bytes() if gpu is None else gpu, on_cpu=gpu is None)
     if fit is None or fit.attempts >= config.max_num_seqs:
         return config.max_num_seqs, ()
-    note = f"memory for {fit.attempts} attempts of {config.max_model_len} tokens, not {config.max_num_seqs}"
+    note = f"memory for {_attempts(fit)} of {config.max_model_len} tokens, not {config.max_num_seqs}"
     return fit.attempts, (f"{note}: the others wait",)
 
 
+def _attempts(fit: Fit) -> str:
+    return "1 attempt" if fit.attempts == 1 else f"{fit.attempts} attempts"
+
+
 def _fit(
-    config: EngineConfig, folder: Path, free: int | None, *, on_cpu: bool, kv_pool_bytes: int | None = None
+    config: EngineConfig, folder: Path, free: int | None, *, on_cpu: bool, pool_gib: int | None = None
 ) -> Fit | None:
     try:
         size = read_model_size(folder)
@@ -145,9 +154,9 @@ def _fit(
         return None
     if free is None or not size.num_parameters + size.packed_bytes:
         return None
-    fit = estimate(size, config, free, on_cpu=on_cpu, kv_pool_bytes=kv_pool_bytes)
+    fit = estimate(size, config, free, on_cpu=on_cpu, kv_pool_bytes=None if pool_gib is None else pool_gib * _GIB)
     if fit.attempts < 1:
-        raise EngineError(_refusal(folder, config, fit, on_cpu=on_cpu, is_pool=kv_pool_bytes is not None))
+        raise EngineError(_refusal(folder, config, fit, on_cpu=on_cpu, pool_gib=pool_gib))
     return fit
 
 
@@ -200,15 +209,6 @@ def _read_blocks(blocks: list[tuple[Path, int]]) -> None:
                 os.close(descriptor)
 
 
-def _tensors(folder: Path) -> Iterator[dict[str, Any]]:
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length))
-        header.pop("__metadata__", None)
-        yield from header.values()
-
-
 def _kv_values(config: dict[str, Any]) -> tuple[int, int]:
     """Values for each token, and for each attempt whatever its length."""
     layers = int(config["num_hidden_layers"])
@@ -234,13 +234,33 @@ def _state_values(config: dict[str, Any]) -> int:
     return str(config.get("hybrid_override_pattern", "")).count("M") * (inner * size + convolved)
 
 
-def _refusal(folder: Path, config: EngineConfig, fit: Fit, *, on_cpu: bool, is_pool: bool) -> str:
-    need = f"{folder.name} needs {fit.weight_bytes / _GIB:.1f} GiB for weights and {fit.attempt_bytes / _GIB:.1f} GiB "
-    need += f"for one attempt of {config.max_model_len} tokens; {fit.free_bytes / _GIB:.1f} GiB are free"
-    tokens = int(config.max_model_len * fit.share_of_one) // 256 * 256
-    if tokens >= 1024:
-        more = " or raise engine.cpu_kv_cache_gib" if is_pool else ""
-        return f"{need}: set engine.max_model_len={tokens} or less{more}"
-    if config.quantization is None and not on_cpu:
-        return f"{need}: set engine.quantization=fp8, or take a smaller or a quantized model"
-    return f"{need}: take a smaller or a quantized model, or a larger machine"
+def _refusal(folder: Path, config: EngineConfig, fit: Fit, *, on_cpu: bool, pool_gib: int | None) -> str:
+    need = (
+        f"{folder.name} needs {fit.weight_bytes / _GIB:.1f} GiB for weights{_widened(config, fit)} and "
+        f"{fit.attempt_bytes / _GIB:.1f} GiB for one attempt of {config.max_model_len} tokens"
+    )
+    if pool_gib is not None and fit.room_bytes >= fit.attempt_bytes:  # the cache's own size is what is short
+        least = math.ceil(fit.attempt_bytes / _GIB)
+        return (
+            f"{need}, more than engine.cpu_kv_cache_gib={pool_gib}: set engine.cpu_kv_cache_gib={least}, or "
+            f"engine.max_model_len={_multiple(config.max_model_len * fit.share_of_one)} or less"
+        )
+    need += f"; {fit.free_bytes / _GIB:.1f} GiB are free"
+    remedies = []
+    if (tokens := _multiple(config.max_model_len * fit.share_of_one)) >= 1024:
+        remedies.append(f"set engine.max_model_len={tokens} or less")
+    if _widened(config, fit):
+        remedies.append("set engine.dtype=bfloat16, slower on this CPU")
+    elif config.quantization is None and not on_cpu:
+        remedies.append("set engine.quantization=fp8")
+    if not remedies or tokens < 1024:
+        remedies.append("take a smaller or a quantized model" + (", or a larger machine" if on_cpu else ""))
+    return f"{need}: {', or '.join(remedies)}"
+
+
+def _widened(config: EngineConfig, fit: Fit) -> str:
+    return " in float32, since this CPU has no bfloat16," if config.dtype == "auto" and fit.is_widened else ""
+
+
+def _multiple(tokens: float) -> int:
+    return int(tokens) // 256 * 256

@@ -31,7 +31,10 @@ class ServerPool:
                 return ready
             if asyncio.get_running_loop().time() > deadline:
                 urls = " or ".join(server.url for server in self.servers)
-                raise EngineError(f"no server answers at {urls}: start one, or correct engine.base_urls")
+                raise EngineError(
+                    f"no server answers at {urls}: start one, or correct engine.base_urls; for one that loads for "
+                    f"longer, raise engine.start_seconds={seconds:g}"
+                )
             await asyncio.sleep(0.5)
 
     def choose(self, tokens: Sequence[int]) -> Server:

@@ -22,6 +22,7 @@ from solver.engine.base import check_fits
 from solver.engine.device import WAIT_POLICY, has_bfloat16
 from solver.engine.memory import attempts_that_fit
 from solver.engine.stopping import StopChecker
+from solver.engine.weights import check_weights
 from solver.errors import EngineError
 from solver.types import Completion, EngineInfo, SamplingParams
 
@@ -48,6 +49,7 @@ class TransformersEngine:
 
     async def start(self) -> EngineInfo:
         loop, began = asyncio.get_running_loop(), monotonic()
+        check_weights(self._folder)
         self._slots, notes = await attempts_that_fit(self._config, self._folder)
         started: asyncio.Future[None] = loop.create_future()
 

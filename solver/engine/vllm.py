@@ -24,6 +24,7 @@ from solver.engine.entropy import entropy
 from solver.engine.memory import check_memory, read_ahead
 from solver.engine.versions import version_note
 from solver.engine.vllm_options import engine_arguments, environment, explain, is_cpu_build, version
+from solver.engine.weights import check_weights
 from solver.errors import EngineError, TurnError
 from solver.types import Completion, EngineInfo, FinishReason, SamplingParams
 
@@ -47,6 +48,7 @@ class VllmEngine:
 
     async def start(self) -> EngineInfo:
         began = monotonic()
+        check_weights(self._model)
         notes = await check_memory(self._config, self._model, on_cpu=is_cpu_build())
         notes += version_note("vllm", version())
         read_ahead(self._model)

@@ -128,4 +128,8 @@ def explain(message: str) -> str:
     for pattern, remedy in _REMEDIES:
         if match := re.search(pattern, message):
             return remedy.format(*match.groups())
-    return message.splitlines()[0].strip()[:300] if message.strip() else "it gave no reason"
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if lines and re.match(r"\d+ validation errors? for", lines[0]):  # pydantic's: the reason stands below
+        lines = [line for line in lines if " [type=" in line] or lines
+    first = lines[0].partition(" [type=")[0].removeprefix("Value error, ") if lines else "it gave no reason"
+    return first[:300]
