@@ -101,7 +101,7 @@ def solve(
     from solver.run import RunOptions, process_start_time, run
     from solver.summary import summary_lines
 
-    preset = _preset(preset, config, model, engine)
+    preset = _preset(preset, config, model, settings, engine)
     if one_by_one and concurrent_problems is not None:
         raise UsageError("--one-by-one and --concurrent-problems: give one of them")
     flags: dict[str, Any] = {
@@ -136,7 +136,13 @@ def solve(
     _leave(result.exit_code, at_once=result.is_stuck)
 
 
-def _preset(preset: str | None, config: Path | None, model: Path | None, engine: str | None = None) -> str | None:
+def _preset(
+    preset: str | None,
+    config: Path | None,
+    model: Path | None,
+    settings: list[str] | None,
+    engine: str | None = None,
+) -> str | None:
     """The preset that is meant; None: the default one, or `config` in its place."""
     if preset is not None and config is not None:
         raise UsageError("--preset and --config: give one of them")
@@ -144,7 +150,8 @@ def _preset(preset: str | None, config: Path | None, model: Path | None, engine:
         return preset
     if engine == "scripted":
         return "scripted"  # the miniature's limits count tokens of a real tokenizer
-    return None if model is None else "auto"  # the miniature's limits would cut a real model short
+    names_model = model is not None or any(it.partition("=")[0].strip() == "engine.model" for it in settings or ())
+    return "auto" if names_model else None  # the miniature's limits would cut a real model short
 
 
 @app.command()
@@ -220,7 +227,7 @@ def config(
     from solver.resolved import known_family, preset_lines, resolved_toml
 
     is_asked_for = resolved or any(it is not None for it in (preset, file, model, settings))
-    preset = _preset(preset, file, model)
+    preset = _preset(preset, file, model, settings)
     if is_asked_for:
         flags = {} if model is None else {"engine.model": model}
         chosen = load_config(preset, file, settings or (), flags)
@@ -295,7 +302,7 @@ def doctor(
     from solver import doctor
     from solver.config import load_config, require_model
 
-    preset = _preset(preset, config, model)
+    preset = _preset(preset, config, model, settings)
     resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
     require_model(resolved, preset or config)
     lines = []

@@ -236,7 +236,10 @@ def _model(config: SolverConfig) -> Iterator[Line]:
         ("memory", _memory),
     )
     for name, part in parts:
-        yield from _caught(name, partial(part, folder), config)
+        found = list(_caught(name, partial(part, folder), config))
+        yield from found
+        if name == "chat" and any(line.state == "problem" for line in found):
+            return  # context and memory are the family's to settle
 
 
 def _chat(folder: Path, config: SolverConfig) -> Iterator[Line]:
@@ -266,8 +269,8 @@ def _weights(folder: Path, config: SolverConfig) -> Iterator[Line]:
 def _context(folder: Path, config: SolverConfig) -> Iterator[Line]:
     described = json.loads((folder / "config.json").read_text("utf-8"))
     most = described.get("max_position_embeddings") or described.get("text_config", {}).get("max_position_embeddings")
-    asked = config.engine.max_model_len
-    if isinstance(most, int) and asked is not None and asked > most:
+    asked = settle(config, find_family(choose_family(config.chat.family, folder).family or "")).engine.max_model_len
+    if isinstance(most, int) and asked > most:
         detail = f"engine.max_model_len is {asked}, the model was made for {most}"
         yield Line("model", "warning", detail, f"--set engine.max_model_len={most}")
 

@@ -157,7 +157,9 @@ def test_a_tokenizer_that_cannot_be_read_is_a_problem_with_the_file_s_name(tmp_p
 
 def test_a_context_longer_than_the_model_s_is_a_warning(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "model", max_position_embeddings=2048)
-    (line,) = doctor._context(folder, load_config("scripted", settings=["engine.max_model_len=4096"]))
+    (line,) = doctor._context(
+        folder, load_config("scripted", settings=["engine.max_model_len=4096", "chat.family=openmath"])
+    )
     assert (line.state, line.remedy) == ("warning", "--set engine.max_model_len=2048")
 
 

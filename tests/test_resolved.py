@@ -85,6 +85,13 @@ def test_config_shows_what_a_named_family_fills_in(preset: str) -> None:
     assert ("temperature = 0.6  # preset openmath" in shown) == (preset == "openmath")
 
 
+def test_a_model_named_by_set_is_a_model_named(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, "gpt_oss")
+    named, by_set = run_solver("config", "--model", folder), run_solver("config", "--set", f"engine.model={folder}")
+    assert "# temperature = 1.0  # family gpt-oss" in by_set.stdout
+    assert by_set.stdout.replace("--set", "option") == named.stdout.replace("--model", "option")
+
+
 def test_a_file_made_for_one_model_leaves_another_its_own_values(tmp_path: Path) -> None:
     shown = run_solver("config", "--resolved", "--preset", "auto", "--set", "chat.family=qwen3").stdout
     (tmp_path / "mine.toml").write_text(shown, "utf-8")
