@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 from pydantic import BaseModel
 
 PROJECT = Path(__file__).parent.parent
-_BENCHES = {"budget_long": "budget", "throughput_rounds": "throughput"}
+_BENCHES = {"budget_long": "budget", "throughput_192": "throughput", "throughput_rounds": "throughput"}
 _RUNS = {  # results of the solver's own commands
     "genselect": "GenSelect on the examples, by the embedded model",
     "gsm8k_200": "200 problems of GSM8K in ten minutes, by the embedded model",
