@@ -128,8 +128,7 @@ def test_a_cpu_tells_that_its_cache_is_too_small_and_that_weights_are_widened(
     assert "more than engine.cpu_kv_cache_gib=2: set engine.cpu_kv_cache_gib=15, or engine.max_model_len=5376" in said
     monkeypatch.setattr(memory, "free_host_bytes", lambda: 50 * GIB)
     assert refusal(cpu_kv_cache_gib=20).endswith(
-        "50.0 GiB are free: set engine.dtype=bfloat16, slower on this CPU, or take a smaller or a quantized model, "
-        "or a larger machine"
+        "50.0 GiB are free: set engine.dtype=bfloat16, or take a smaller or a quantized model, or a larger machine"
     )
 
 

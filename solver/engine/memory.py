@@ -250,7 +250,7 @@ def _refusal(folder: Path, config: EngineConfig, fit: Fit, *, on_cpu: bool, pool
     if (tokens := _multiple(config.max_model_len * fit.share_of_one)) >= 1024:
         remedies.append(f"set engine.max_model_len={tokens} or less")
     if _widened(config, fit):
-        remedies.append("set engine.dtype=bfloat16, slower on this CPU")
+        remedies.append("set engine.dtype=bfloat16")
     elif config.quantization is None and not on_cpu:
         remedies.append("set engine.quantization=fp8")
     if not remedies or tokens < 1024:
