@@ -105,7 +105,7 @@ def test_weights_that_are_missing_pointers_or_cut_short_are_problems(tmp_path: P
     write_weights(file, missing=1000)
     assert "is cut short (" in model()
     file.write_text("version https://git-lfs.github.com/spec/v1\n", "utf-8")
-    assert "model.safetensors is missing or only a pointer -> copy the folder again" in model()
+    assert "model.safetensors is missing or only a pointer -> download or copy it again" in model()
     file.write_bytes(b"version 1" * 500)
     assert "is cut short or no safetensors file" in model()
     file.unlink()

@@ -83,12 +83,11 @@ def read_model_size(folder: Path) -> ModelSize:
     packed = 0
     files = sorted(folder.glob("*.safetensors"))
     for tensor in (tensor for file in files for tensor in read_header(file).values()):
-        values = math.prod(tensor["shape"])
-        if tensor["dtype"] in _FLOATS:
-            floats[tensor["dtype"]] = floats.get(tensor["dtype"], 0) + values
+        values = math.prod(tensor.shape)
+        if tensor.dtype in _FLOATS:
+            floats[tensor.dtype] = floats.get(tensor.dtype, 0) + values
         else:
-            first, end = tensor["data_offsets"]
-            packed += end - first
+            packed += tensor.num_bytes
     stored = max(floats, key=lambda dtype: floats[dtype]) if floats else "BF16"
     config = config.get("text_config") or config
     return ModelSize(sum(floats.values()), packed, _FLOATS[stored], *_kv_values(config), _state_values(config))
