@@ -13,7 +13,8 @@ import pytest
 
 from solver import doctor
 from solver.config import load_config
-from solver.doctor import Line, as_json, examine
+from solver.doctor import as_json, examine
+from solver.doctor.lines import Line
 from solver.sandbox.layers import SandboxReport
 from tests.conftest import run_solver, spawn_solver
 
@@ -25,7 +26,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Callable[[SandboxReport], None]:
     """The probe of the sandbox has tests of its own and takes a second."""
 
     def report(found: SandboxReport) -> None:
-        monkeypatch.setattr(doctor, "probe_layers", lambda _limits: found)
+        monkeypatch.setattr(doctor.machine, "probe_layers", lambda _limits: found)
 
     report(WELL)
     return report
@@ -75,10 +76,10 @@ def test_the_embedded_model_that_is_looked_at_is_the_one_that_runs(
 ) -> None:
     make_model(tmp_path / "miniature")
     make_model(tmp_path / "base")
-    monkeypatch.setattr(doctor, "miniature_folder", lambda: tmp_path / "miniature")
-    monkeypatch.setattr(doctor, "embedded_folder", lambda: tmp_path / "base")
-    monkeypatch.setattr(doctor, "describe_model", lambda *_: ["chat template: as ours"])
-    monkeypatch.setattr(doctor, "_memory", lambda *_: iter(()))
+    monkeypatch.setattr(doctor.model, "miniature_folder", lambda: tmp_path / "miniature")
+    monkeypatch.setattr(doctor.model, "embedded_folder", lambda: tmp_path / "base")
+    monkeypatch.setattr(doctor.model, "describe_model", lambda *_: ["chat template: as ours"])
+    monkeypatch.setattr(doctor.model, "_memory", lambda *_: iter(()))
     for embedded in ("miniature", "base"):
         found = lines("engine.name='transformers'", f"engine.embedded='{embedded}'")
         assert f"/{embedded}: 1 file" in found["model"][0].detail
@@ -120,7 +121,7 @@ def test_a_family_that_is_named_and_does_not_look_like_the_folder_s_is_told(
 ) -> None:
     folder = make_model(tmp_path / "model", model_type="qwen3")
     (folder / "chat_template.jinja").write_text("<|im_start|> enable_thinking <tool_call>", "utf-8")
-    monkeypatch.setattr(doctor, "describe_model", lambda *_: [])
+    monkeypatch.setattr(doctor.model, "describe_model", lambda *_: [])
     settings = ("engine.name='transformers'", "chat.family='openmath-kaggle'")
     (line,) = lines(*settings, **{"engine.model": folder})["chat"]
     assert line.state == "warning"
@@ -128,9 +129,9 @@ def test_a_family_that_is_named_and_does_not_look_like_the_folder_s_is_told(
 
 
 def test_settings_for_gpus_that_are_not_there_are_problems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "require_engine", lambda _config: None)
+    monkeypatch.setattr(doctor.engine, "require_engine", lambda _config: None)
     for num_gpus, problems in ((0, 2), (1, 1), (4, 0)):
-        monkeypatch.setattr(doctor, "_num_gpus", lambda num=num_gpus: num)
+        monkeypatch.setattr(doctor.engine, "_num_gpus", lambda num=num_gpus: num)
         settings = ("engine.name='vllm'", "engine.tensor_parallel_size=4", "engine.quantization='fp8'")
         assert [line.state for line in lines(*settings)["engine"]].count("problem") == problems
 
@@ -157,7 +158,7 @@ def test_a_tokenizer_that_cannot_be_read_is_a_problem_with_the_file_s_name(tmp_p
 
 def test_a_context_longer_than_the_model_s_is_a_warning(tmp_path: Path) -> None:
     folder = make_model(tmp_path / "model", max_position_embeddings=2048)
-    (line,) = doctor._context(
+    (line,) = doctor.model._context(
         folder, load_config("scripted", settings=["engine.max_model_len=4096", "chat.family=openmath"])
     )
     assert (line.state, line.remedy) == ("warning", "--set engine.max_model_len=2048")
@@ -170,7 +171,7 @@ def test_an_engine_that_is_not_installed_is_a_problem_with_its_remedy() -> None:
 
 
 def test_two_builds_of_vllm_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda name: "0.11.0" if name.startswith("vllm") else None)
+    monkeypatch.setattr(doctor.engine, "installed_version", lambda name: "0.11.0" if name.startswith("vllm") else None)
     states = {line.state for line in lines()["engine"]}
     assert states == {"ok", "problem", "warning"}
 
