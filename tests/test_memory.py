@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import struct
 import threading
 from pathlib import Path
@@ -22,11 +23,13 @@ QWEN = {"num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads
 
 
 def write_model(folder: Path, config: dict[str, Any], tensors: dict[str, tuple[str, list[int], int]]) -> Path:
-    """A folder with the headers alone: name -> (dtype, shape, bytes)."""
+    """A folder with the headers alone: name -> (dtype, shape, bytes). The tensors are a hole in the file."""
     (folder / "config.json").write_text(json.dumps(config))
     header = {name: {"dtype": d, "shape": s, "data_offsets": [0, n]} for name, (d, s, n) in tensors.items()}
     data = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(data)) + data)
+    file = folder / "model.safetensors"
+    file.write_bytes(struct.pack("<Q", len(data)) + data)
+    os.truncate(file, file.stat().st_size + max(size for _, _, size in tensors.values()))
     return folder
 
 
@@ -110,6 +113,16 @@ def test_a_context_that_does_not_fit_is_refused_with_one_that_does(qwen: Path, m
     on_gpu(35, monkeypatch)
     with pytest.raises(EngineError, match=r"7.5 GiB for one attempt of 40960 .* set engine.max_model_len=\d+ or"):
         check(qwen, max_model_len=40960)
+
+
+def test_no_context_too_short_to_think_in_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_host_bytes", lambda: 1000 * GIB)
+    model = write_model(
+        tmp_path, QWEN | {"num_hidden_layers": 96, "num_key_value_heads": 40}, {"w": ("BF16", [10], 20)}
+    )
+    config = EngineConfig(max_model_len=4096, cpu_kv_cache_gib=1, dtype="bfloat16")
+    with pytest.raises(EngineError, match=r"cpu_kv_cache_gib=1: set engine.cpu_kv_cache_gib=8$"):
+        asyncio.run(check_memory(config, model, on_cpu=True))
 
 
 def test_a_cpu_tells_that_its_cache_is_too_small_and_that_weights_are_widened(

@@ -20,6 +20,7 @@ from solver.errors import EngineError
 
 _GIB = 2**30
 _OVERHEAD_SHARE, _OVERHEAD_BYTES = 0.1, _GIB // 2
+_LEAST_CONTEXT = 1024  # no shorter one is proposed
 _READ_AHEAD_FROM = _GIB  # smaller weights are there before the engine asks for them
 _READERS, _BLOCK = 8, 2**24
 _DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -238,21 +239,18 @@ def _refusal(folder: Path, config: EngineConfig, fit: Fit, *, on_cpu: bool, pool
         f"{folder.name} needs {fit.weight_bytes / _GIB:.1f} GiB for weights{_widened(config, fit)} and "
         f"{fit.attempt_bytes / _GIB:.1f} GiB for one attempt of {config.max_model_len} tokens"
     )
+    tokens = _multiple(config.max_model_len * fit.share_of_one)
+    shorter = [f"engine.max_model_len={tokens} or less"] if tokens >= _LEAST_CONTEXT else []
     if pool_gib is not None and fit.room_bytes >= fit.attempt_bytes:  # the cache's own size is what is short
-        least = math.ceil(fit.attempt_bytes / _GIB)
-        return (
-            f"{need}, more than engine.cpu_kv_cache_gib={pool_gib}: set engine.cpu_kv_cache_gib={least}, or "
-            f"engine.max_model_len={_multiple(config.max_model_len * fit.share_of_one)} or less"
-        )
+        larger = f"set engine.cpu_kv_cache_gib={math.ceil(fit.attempt_bytes / _GIB)}"
+        return f"{need}, more than engine.cpu_kv_cache_gib={pool_gib}: {', or '.join([larger, *shorter])}"
     need += f"; {fit.free_bytes / _GIB:.1f} GiB are free"
-    remedies = []
-    if (tokens := _multiple(config.max_model_len * fit.share_of_one)) >= 1024:
-        remedies.append(f"set engine.max_model_len={tokens} or less")
+    remedies = [f"set {setting}" for setting in shorter]
     if _widened(config, fit):
         remedies.append("set engine.dtype=bfloat16")
     elif config.quantization is None and not on_cpu:
         remedies.append("set engine.quantization=fp8")
-    if not remedies or tokens < 1024:
+    if not shorter:
         remedies.append("take a smaller or a quantized model" + (", or a larger machine" if on_cpu else ""))
     return f"{need}: {', or '.join(remedies)}"
 
