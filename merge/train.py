@@ -113,11 +113,18 @@ class Training:
         import torch
         from transformers import AutoModelForCausalLM
 
+        from merge.lora_product import join_products
+
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         model = AutoModelForCausalLM.from_pretrained(self.config.base, dtype=dtype).to(self.device)
         model.config.use_cache = False
         if self.config.rank == 0:
             return model.train()
+        adapted = self._adapt(model).to(dtype)
+        join_products(adapted)
+        return adapted
+
+    def _adapt(self, model: Any) -> Any:
         from peft import LoraConfig, PeftModel, get_peft_model
 
         if self.config.start:
@@ -127,7 +134,7 @@ class Training:
                 settings.base_model_name_or_path = self.config.base  # saving looks there for the vocabulary's size
             if others:
                 _average(adapted, others)
-            return adapted.to(dtype)
+            return adapted
         rank = self.config.rank
         return get_peft_model(
             model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")

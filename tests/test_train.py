@@ -91,6 +91,35 @@ def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
 
 
 @pytest.mark.real
+def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(tmp_path: Path) -> None:
+    import torch
+    from peft.tuners.lora import Linear
+
+    from merge.train import Training, load_tokens
+    from solver.config import load_config
+
+    config = prepare(tmp_path)
+    training = Training(config, load_tokens(config, load_config("miniature")))
+    layers = [layer for layer in training.model.modules() if isinstance(layer, Linear)]
+    for layer in layers:
+        torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.1)  # zero at first: A would have no gradient
+    batch = [training.samples[i] for i in training.batches[0]]
+
+    def measure() -> list[torch.Tensor]:
+        training.optimizer.zero_grad()
+        loss = training._loss(batch)
+        loss.backward()
+        return [loss.detach(), *(weight.grad.clone() for weight in training.weights)]
+
+    joined = measure()
+    for layer in layers:
+        assert vars(layer).pop("forward")  # else the layer had peft's all along
+    for ours, theirs in zip(joined, measure(), strict=True):
+        assert theirs.abs().max() > 0
+        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+@pytest.mark.real
 def test_training_goes_on_from_an_earlier_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = prepare(tmp_path)
     train(config)
