@@ -239,6 +239,9 @@ def samples(
     often: Annotated[
         int, typer.Option(min=1, help="Times that a round goes through the families examples/problems.csv asks about.")
     ] = 3,
+    hardness: Annotated[
+        Path | None, typer.Option(help="From `merge hardness`: draw what is known seldom, and first programs only.")
+    ] = None,
     journal: Annotated[
         Path | None, typer.Option(help="A journal instead: its attempts that were right, of both modes.")
     ] = None,
@@ -255,8 +258,31 @@ def samples(
         write_samples(output, samples_of_journal(journal, model, per_problem))
     else:
         from merge.miniature.data import mixed_samples
+        from merge.miniature.hardness import read_nats
 
-        write_samples(output, mixed_samples(mode.value, number, seed, gsm8k, gsm8k_share, often))
+        nats = read_nats(hardness) if hardness else None
+        write_samples(output, mixed_samples(mode.value, number, seed, gsm8k, gsm8k_share, often, nats))
+
+
+@app.command()
+def hardness(
+    adapter: Annotated[Path, typer.Argument(help="A TIR adapter over the embedded base.")],
+    output: Annotated[Path, typer.Argument(help="JSON: of each trained phrasing, -ln of its program's probability.")],
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Measure how hard the miniature's trained phrasings still are, for `merge samples --hardness`.
+
+    Example: python -m merge hardness adapters/tir hardness.json
+    """
+    import json
+
+    from merge.miniature.hardness import measure
+    from merge.train import TrainConfig
+    from solver.model import convert, embedded_folder
+
+    convert(embedded_folder())
+    nats = measure(TrainConfig(str(embedded_folder()), "", str(output), start=(str(adapter),), seed=seed))
+    output.write_text(json.dumps(nats) + "\n", "utf-8")
 
 
 @app.command()

@@ -163,7 +163,7 @@ class Training:
 
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.num_steps, self.config)
-        loss = self._loss(batch)
+        loss = self._losses(batch)[0].mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
         self.optimizer.step()
@@ -171,8 +171,18 @@ class Training:
         self.step += 1
         return float(loss.detach())
 
-    def _loss(self, batch: Sequence[TokenSample]) -> Any:
-        """Mean cross-entropy over own tokens; the vocabulary's head, a fifth of the work, sees only these."""
+    def nats(self, batch: Sequence[TokenSample]) -> list[float]:
+        """-ln of the probability of each sample's own text."""
+        import torch
+
+        with torch.no_grad():
+            losses, rows = self._losses(batch)
+            sums: list[float] = torch.zeros(len(batch), device=self.device).index_add_(0, rows, losses).tolist()
+        return sums
+
+    def _losses(self, batch: Sequence[TokenSample]) -> tuple[Any, Any]:
+        """Cross-entropy of every own token, and its sample; the vocabulary's head, a fifth of the work, sees only
+        these."""
         import torch
 
         longest = max(map(len, batch))
@@ -188,7 +198,8 @@ class Training:
         hidden = inner.model(input_ids=ids, attention_mask=mask).last_hidden_state
         learned = own[:, 1:]
         logits = inner.lm_head(hidden[:, :-1][learned])
-        return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learned])
+        losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learned], reduction="none")
+        return losses, learned.nonzero()[:, 0]
 
     def _resume(self) -> None:
         import torch

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import merge.miniature.families  # noqa: F401  (registers them)
 from merge.miniature.family import FAMILIES, Case, Family
 from merge.miniature.gsm8k import read_gsm8k
+from merge.miniature.hardness import Nats, chance_to_draw
 from merge.samples import Sample
 from solver.types import Mode
 
@@ -42,8 +44,12 @@ OFTEN = {
 _CUT_SHARE = 0.75  # of the generated programs stand without the sentence that boxes what they print
 
 
-def draw_samples(mode: Mode, seed: int, often: int = 3) -> Iterator[Sample]:
-    """Samples for ever: each round goes through all trained families in a new order, `often` times through some."""
+def draw_samples(mode: Mode, seed: int, often: int = 3, nats: Nats | None = None) -> Iterator[Sample]:
+    """Samples for ever: each round goes through all trained families in a new order, `often` times through some.
+
+    With `nats` (`hardness.py`) a drawn phrasing is taken with the chance that the model does not write its family's
+    first program, and this program is the only one.
+    """
     random = Random(f"train {mode} {seed}")
     while True:
         names = sorted(name for name, family in FAMILIES.items() if not family.held_out)
@@ -52,7 +58,12 @@ def draw_samples(mode: Mode, seed: int, often: int = 3) -> Iterator[Sample]:
         for name in names:
             family = FAMILIES[name]
             case = family.draw(random)
-            sample = as_sample(case, random.choice(family.trained_phrasings), mode, random)
+            phrasing = random.randrange(len(family.trained_phrasings))
+            if nats is not None:
+                if random.random() > chance_to_draw(nats, name, phrasing):
+                    continue
+                case = replace(case, programs=case.programs[:1])
+            sample = as_sample(case, family.trained_phrasings[phrasing], mode, random)
             is_cut = mode == "tir" and random.random() < _CUT_SHARE
             yield sample.cut_at_call() if is_cut else sample
 
@@ -65,7 +76,13 @@ def as_sample(case: Case, phrasing: str, mode: Mode, random: Random) -> Sample:
 
 
 def mixed_samples(
-    mode: Mode, number: int, seed: int, gsm8k: Path | None, gsm8k_share: float, often: int = 3
+    mode: Mode,
+    number: int,
+    seed: int,
+    gsm8k: Path | None,
+    gsm8k_share: float,
+    often: int = 3,
+    nats: Nats | None = None,
 ) -> list[Sample]:
     """`number` samples, of which a share is GSM8K's; no GSM8K problem comes twice before all came once."""
     random = Random(f"mix {mode} {seed}")
@@ -75,7 +92,7 @@ def mixed_samples(
         others = [cot for cot, _ in pairs] if mode == "cot" else [tir for _, tir in pairs if tir]
         random.shuffle(others)
     num_others = round(number * gsm8k_share) if others else 0
-    generated = draw_samples(mode, seed, often)
+    generated = draw_samples(mode, seed, often, nats)
     samples = [next(generated) for _ in range(number - num_others)]
     samples += [others[k % len(others)] for k in range(num_others)]
     random.shuffle(samples)
