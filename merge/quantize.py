@@ -16,13 +16,16 @@ from pathlib import Path
 
 from merge.checkpoint import TOKENIZER_FILES, Checkpoint, read_checkpoint
 from merge.errors import CheckpointError, MergeError
-from merge.evaluate import EvaluateOptions, Evaluation, evaluate, expected_answers
+from merge.evaluate import EvaluateOptions, evaluate, expected_answers
+from merge.figures import Evaluation
+from merge.identity import claim, differences, identify_model
 from merge.output import check_disk, check_output, exclusive, publish
 from merge.parents import Parent, copy_files
 from merge.progress import Progress
 from merge.provenance import describe_checkpoint, write_manifest, write_provenance
 from merge.subject import Check
 from merge.verify import verify
+from solver.journal import set_aside
 
 ENVIRONMENT_VERSION = "1"  # goes up with quantize-requirements.txt
 INT4_WARNING = (
@@ -167,6 +170,11 @@ def _measure(source: Path, output: Path, options: QuantizeOptions, progress: Pro
         progress.step(f"solving, {name}")
         journal = output.parent / f"{output.name}.{name}.jsonl"
         evaluation = EvaluateOptions(options.attempts, settings=options.settings)
+        identity = {"model": identify_model(model)} | evaluation.identity(options.problems)
+        of = journal.with_suffix(".of.json")
+        if differences(of, identity, journal):  # of what stood under this name before
+            set_aside(journal)
+        claim(of, identity, journal)
         found.append(evaluate(model, options.problems, journal, evaluation))
     return found
 
@@ -179,7 +187,8 @@ def comparison(before: Checkpoint, after: Checkpoint, options: QuantizeOptions, 
         for name, label in (("maj", f"maj@{k} %"), ("pass", f"pass@{k} %"), ("pass1", "pass@1 %")):
             rows.append([label, *(it.figures[name].percent() for it in measured)])
         rows.append(["tokens a solution", *(it.figures["tokens"].number(0) for it in measured)])
-        rows.append(["tokens/s", *(f"{it.tokens_per_second:.1f}" for it in measured)])
+        paces = [it.tokens_per_second for it in measured]
+        rows.append(["tokens/s", *("not known (resumed)" if pace is None else f"{pace:.1f}" for pace in paces)])
     header = ["", f"before ({before.dtype})", f"after ({options.scheme})"]
     lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * 3, *rows)]
     if measured:

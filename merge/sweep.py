@@ -5,6 +5,7 @@ solver's journal of each point stays beside it. One checkpoint is on the disk at
 
 The weight to take is by the one-standard-error rule (Breiman et al. 1984): among those whose score is within one
 standard error of the best, the one that writes the fewest tokens. The best of eleven noisy points is otherwise luck.
+The error is that of the difference on the same problems.
 """
 
 import json
@@ -15,9 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from merge.checkpoint import sha256
-from merge.errors import MergeError, RecipeError
-from merge.evaluate import EvaluateOptions, Evaluation, Figure, columns, evaluate, expected_answers
+from merge.errors import RecipeError
+from merge.evaluate import EvaluateOptions, evaluate, expected_answers
+from merge.figures import Evaluation, Figure, columns, difference
+from merge.identity import claim
+from merge.parents import find_parents
+from merge.provenance import describe_parent
 from merge.recipe import Recipe, load_recipe
 from merge.run import RunOptions, run
 
@@ -47,16 +51,17 @@ class Point:
 
 
 def parse_weights(text: str) -> list[float]:
-    """Weights of "0:1:0.1", both ends included, or of "0,0.3,1". RecipeError otherwise."""
+    """Weights of "0:1:0.1", or of "0,0.3,1". RecipeError otherwise, also where the steps of the first miss its end."""
     try:
         if ":" in text:
             start, end, step = (float(part) for part in text.split(":"))
-            if step <= 0 or end < start:
+            steps = (end - start) / step
+            if step <= 0 or end < start or abs(steps - round(steps)) > 1e-6:
                 raise ValueError(text)
-            return [round(start + step * number, 9) for number in range(int((end - start) / step + 1e-9) + 1)]
-        return list(dict.fromkeys(float(part) for part in text.split(",")))
-    except ValueError:
-        raise RecipeError(f"--weights {text}: write it as 0:1:0.1 or 0,0.3,1") from None
+            return [round(start + step * number, 6) for number in range(round(steps) + 1)]
+        return list(dict.fromkeys(round(float(part), 6) for part in text.split(",")))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise RecipeError(f"--weights {text}: write it as 0:1:0.1, with steps that meet the end, or 0,0.3,1") from None
 
 
 def sweep(recipe_file: Path, weights: Sequence[float], problems: Path, output: Path, options: SweepOptions) -> str:
@@ -67,9 +72,9 @@ def sweep(recipe_file: Path, weights: Sequence[float], problems: Path, output: P
     """
     recipe = load_recipe(recipe_file)
     swept = {weight: recipe.with_weight(weight) for weight in weights}
-    expected_answers(problems)
+    identity = _identity(recipe, problems, options)
     output.mkdir(parents=True, exist_ok=True)
-    _check_identity(output, _identity(recipe, problems, options))
+    _take_over(output, identity)
     known = _read_points(output)
     for weight in weights:
         if weight not in known:
@@ -83,21 +88,17 @@ def sweep(recipe_file: Path, weights: Sequence[float], problems: Path, output: P
 
 
 def _identity(recipe: Recipe, problems: Path, options: SweepOptions) -> dict[str, Any]:
-    """What points must share to stand in one table."""
-    shared = {name: value for name, value in asdict(options).items() if name not in ("by", "keep")}
-    shared["settings"] = list(options.settings)
-    return {"recipe": recipe.with_weight(0.5).as_yaml(), "problems": sha256(problems), **shared}
+    """What points must share to stand in one table: the parents' files too, whatever folder they lie in."""
+    expected_answers(problems)
+    parents = [describe_parent(parent) for parent in find_parents(recipe, Path.cwd())]
+    files = [[parent["base"]["files"], parent["adapter"] and parent["adapter"]["files"]] for parent in parents]
+    return {"recipe": recipe.with_weight(0.5).as_yaml(), **options.evaluation.identity(problems), "parents": files}
 
 
-def _check_identity(output: Path, identity: Mapping[str, Any]) -> None:
-    """Raises MergeError where the folder, or a journal in it, belongs to another sweep."""
-    file = output / _IDENTITY
-    if not file.is_file():
-        file.write_text(json.dumps(identity, indent=2) + "\n", "utf-8")
-        return
-    before = json.loads(file.read_text("utf-8"))
-    if differing := [name for name, value in identity.items() if before.get(name) != value]:
-        raise MergeError(f"{output} holds a sweep with other {', '.join(differing)}: name another folder with -o")
+def _take_over(output: Path, identity: Mapping[str, Any]) -> None:
+    """Raises MergeError where points, a journal or a checkpoint in the folder belong to another sweep."""
+    for results in (output / _POINTS, *sorted(output.glob("weight-*"))):
+        claim(output / _IDENTITY, identity, results)
 
 
 def _read_points(output: Path) -> dict[float, Point]:
@@ -126,7 +127,7 @@ def _measure(recipe: Recipe, weight: float, problems: Path, output: Path, option
     (output / f"{name}.yml").write_text(recipe.as_yaml(), "utf-8")
     _say(f"weight {weight:g}: merging")
     run(output / f"{name}.yml", model, RunOptions(seed=options.seed, depth="weights", exist_ok=True))
-    _say(f"weight {weight:g}: solving")
+    _say(f"weight {weight:g}:")
     evaluation = evaluate(model, problems, output / f"{name}.jsonl", options.evaluation)
     if not options.keep:
         shutil.rmtree(model)
@@ -136,9 +137,13 @@ def _measure(recipe: Recipe, weight: float, problems: Path, output: Path, option
 def choose(points: Sequence[Point], by: str) -> Point:
     """See the top of this file."""
     best = max(points, key=lambda point: point.evaluation.figures[by].value)
-    bar = best.evaluation.figures[by].value - best.evaluation.figures[by].error
-    near = [point for point in points if point.evaluation.figures[by].value >= bar]
+    near = [point for point in points if _is_near(best, point, by)]
     return min(near, key=lambda point: point.evaluation.figures["tokens"].value)
+
+
+def _is_near(best: Point, point: Point, by: str) -> bool:
+    behind, error = difference(best.evaluation.scores[by], point.evaluation.scores[by])
+    return behind <= error
 
 
 def table(points: Sequence[Point], options: SweepOptions) -> str:
@@ -146,14 +151,22 @@ def table(points: Sequence[Point], options: SweepOptions) -> str:
     k, first = options.attempts, points[0].evaluation
     lines = [f"| weight | {' | '.join(columns(k))} |", "| --- " * 6 + "|"]
     lines += [f"| {' | '.join([f'{point.weight:g}', *point.evaluation.cells()])} |" for point in points]
-    chosen = choose(points, options.by)
-    column = {"maj": f"maj@{k}", "pass1": "pass@1"}[options.by]
     said = (
         f"{first.num_problems} problems, {k} attempts each. 95 % intervals: Wilson for shares of problems, bootstrap "
-        f"over problems for means. Weight to take: {chosen.weight:g}, the fewest tokens within one standard error of "
-        f"the best {column}."
+        f"over problems for means. {_advice(points, options)}"
     )
     return "\n".join([*lines, "", said, ""])
+
+
+def _advice(points: Sequence[Point], options: SweepOptions) -> str:
+    column = {"maj": f"maj@{options.attempts}", "pass1": "pass@1"}[options.by]
+    values = {point.evaluation.figures[options.by].value for point in points}
+    if len(values) == 1 and len(points) > 1:
+        return f"No weight to take: {column} is the same everywhere; other problems would tell the weights apart."
+    return (
+        f"Weight to take: {choose(points, options.by).weight:g}, the fewest tokens within one standard error (of the "
+        f"difference on the same problems) of the best {column}."
+    )
 
 
 def plot(points: Sequence[Point], options: SweepOptions, file: Path) -> None:

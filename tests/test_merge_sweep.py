@@ -2,6 +2,11 @@
 
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +17,8 @@ from hypothesis import strategies as st
 import merge.run
 import merge.sweep
 from merge.errors import MergeError, RecipeError
-from merge.evaluate import (
-    COLUMNS,
-    EvaluateOptions,
-    Evaluation,
-    Figure,
-    bootstrap,
-    evaluate_files,
-    read_evaluation,
-    summarize,
-    wilson,
-)
+from merge.evaluate import EvaluateOptions, evaluate_files, forget_short, read_evaluation
+from merge.figures import COLUMNS, Evaluation, Figure, bootstrap, difference, summarize, wilson
 from merge.sweep import Point, SweepOptions, choose, parse_weights, sweep
 from solver.errors import SolverError
 from tests.checkpoints import make_checkpoint
@@ -46,6 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 OPTIONS = SweepOptions(attempts=4, engine="scripted")
+ALL_RIGHT = Evaluation(4, 4, summarize(np.ones((4, 5))), {"maj": [1.0] * 4, "pass1": [1.0] * 4})
 
 
 def test_a_sweep_measures_every_weight_and_keeps_no_checkpoint(folder: Path) -> None:
@@ -90,7 +87,7 @@ def fake_evaluation(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None)
         if len(seen) == fail_at:
             raise MergeError("the solver failed")
         seen.append(model.name)
-        return Evaluation(4, 4, summarize(np.ones((4, 5))))
+        return ALL_RIGHT
 
     monkeypatch.setattr(merge.sweep, "evaluate", evaluate)
     return seen
@@ -112,15 +109,120 @@ def test_a_second_run_goes_on_where_the_first_ended(folder: Path, monkeypatch: p
 def test_points_of_another_sweep_are_not_mixed_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_evaluation(monkeypatch)
     sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
-    with pytest.raises(MergeError, match="out holds a sweep with other attempts: name another folder with -o"):
+    with pytest.raises(MergeError, match=r"points\.jsonl is of other attempts: name another folder"):
         sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), dataclasses.replace(OPTIONS, attempts=8))
     write_problems(folder / "problems.csv", PROBLEMS[:2])
     with pytest.raises(MergeError, match="other problems"):
         sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
 
 
+def test_points_of_parents_that_changed_are_not_mixed_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_evaluation(monkeypatch)
+    sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
+    shutil.rmtree("tir")
+    make_checkpoint(folder / "tir", 3, near=0)
+    with pytest.raises(MergeError, match="is of other parents"):
+        sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
+
+
+def test_weights_that_all_score_the_same_are_not_chosen_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_evaluation(monkeypatch)
+    text = sweep(Path("recipe.yml"), [0.25, 0.5], Path("problems.csv"), Path("out"), OPTIONS)
+    assert "No weight to take: maj@4 is the same everywhere" in text
+
+
+EVALUATED = EvaluateOptions(attempts=3, engine="scripted")
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "what"),
+    [
+        ("cot", EVALUATED, "model"),
+        ("tir", dataclasses.replace(EVALUATED, seed=7), "seed"),
+        ("tir", dataclasses.replace(EVALUATED, settings=("sampling.temperature=1.5",)), "settings"),
+    ],
+)
+def test_another_models_or_other_options_journal_is_not_gone_on_with(
+    model: str, options: EvaluateOptions, what: str, folder: Path
+) -> None:
+    evaluate_files(Path("tir"), [Path("problems.csv")], Path("out"), EVALUATED)
+    before = Path("out/problems.jsonl").read_bytes()
+    with pytest.raises(MergeError, match=rf"problems\.jsonl is of other {what}: name another folder with -o"):
+        evaluate_files(Path(model), [Path("problems.csv")], Path("out"), options)
+    assert Path("out/problems.jsonl").read_bytes() == before
+
+
+def test_a_journal_that_does_not_say_what_it_is_of_is_not_gone_on_with(folder: Path) -> None:
+    Path("out").mkdir()
+    Path("out/problems.jsonl").write_text("", "utf-8")
+    with pytest.raises(MergeError, match="does not say which"):
+        evaluate_files(Path("tir"), [Path("problems.csv")], Path("out"), EVALUATED)
+
+
+def test_files_of_one_name_are_refused_before_anything_is_written(folder: Path) -> None:
+    Path("other").mkdir()
+    write_problems(folder / "other/problems.csv", PROBLEMS)
+    with pytest.raises(MergeError, match="one name"):
+        evaluate_files(Path("tir"), [Path("problems.csv"), Path("other/problems.csv")], Path("out"), EVALUATED)
+    assert not Path("out").exists()
+
+
+def test_a_contests_rules_say_which_answers_are_right(folder: Path) -> None:
+    write_problems(folder / "problems.csv", [("a", "six times seven", 1042)])
+    options = dataclasses.replace(EVALUATED, settings=("competition=aimo-2",))
+    assert evaluate_files(Path("tir"), [Path("problems.csv")], Path("out"), options).count("100.0 (") == 3
+
+
+def test_a_contests_clock_ends_no_attempt_that_is_to_be_counted(folder: Path) -> None:
+    text = evaluate_files(Path("tir"), [Path("problems.csv")], Path("out"), EVALUATED)
+    options = dataclasses.replace(EVALUATED, settings=("competition=aimo-3", "budget.reserve_seconds=1e9"))
+    assert evaluate_files(Path("tir"), [Path("problems.csv")], Path("clock"), options) == text
+
+
+def test_a_prediction_that_stands_on_too_few_attempts_is_made_again(folder: Path) -> None:
+    evaluate_files(Path("tir"), [Path("problems.csv")], Path("out"), EVALUATED)
+    journal = Path("out/problems.jsonl")
+    lines = journal.read_text("utf-8").splitlines(keepends=True)
+    cut = next(i for i, line in enumerate(lines) if '"kind": "attempt"' in line and '"problem_id": "a"' in line)
+    journal.write_text("".join(lines[:cut] + lines[cut + 1 :]), "utf-8")
+    text = evaluate_files(Path("tir"), [Path("problems.csv")], Path("out"), EVALUATED)
+    assert "| problems | 4 |" in text
+    whole = journal.read_bytes()
+    forget_short(journal, 3)
+    assert journal.read_bytes() == whole  # of whole problems nothing is taken out
+
+
+def test_the_solver_does_not_outlive_an_evaluation_that_is_killed(folder: Path) -> None:
+    write_script(folder / "slow.jsonl", [{"when": "", "texts": ["x" * 99_999], "tokens_per_second": 1}])
+    command = [
+        *(sys.executable, "-m", "merge", "evaluate", "tir", "problems.csv", "--engine", "scripted", "-o", "out"),
+        *("--set", f"engine.scripted.script='{folder}/slow.jsonl'"),
+    ]
+    evaluation = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_until(lambda: Path("out/problems.jsonl").exists())
+    children = Path(f"/proc/{evaluation.pid}/task/{evaluation.pid}/children").read_text("ascii").split()
+    evaluation.kill()
+    evaluation.wait()
+    assert len(children) == 1
+    wait_until(lambda: not is_running(children[0]))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_every_checkpoint_is_kept_where_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merge.sweep, "evaluate", lambda *_: Evaluation(4, 4, summarize(np.ones((4, 5)))))
+    monkeypatch.setattr(merge.sweep, "evaluate", lambda *_: ALL_RIGHT)
     sweep(Path("recipe.yml"), [0.25, 0.75], Path("problems.csv"), Path("out"), dataclasses.replace(OPTIONS, keep=True))
     assert len(list(Path("out").glob("weight-*/config.json"))) == 2
 
@@ -152,7 +254,7 @@ def test_the_figures_are_those_of_the_journal(tmp_path: Path) -> None:
     assert values["maj"] == values["pass"] == values["pass1"] == pytest.approx(2 / 3)
     assert values["code"] == pytest.approx(1 / 3)
     assert values["tokens"] == pytest.approx(np.mean([9, len(script[1]["texts"][0]), 9]), abs=1)  # bytes are tokens
-    with pytest.raises(MergeError, match="3 of 4 attempts at a: run the sweep again"):
+    with pytest.raises(MergeError, match="3 of 4 attempts at a came to their end"):
         read_evaluation(tmp_path / "j.jsonl", {"a": 1}, 4)
 
 
@@ -173,15 +275,29 @@ def test_wilson_is_the_published_interval() -> None:
     assert (round(low, 4), round(high, 4)) == (0.4902, 0.9433)  # statsmodels, method="wilson"
 
 
-def point(weight: float, maj: float, tokens: float, error: float = 0.05) -> Point:
-    figures = {name: Figure(maj, error, maj, maj) for name in COLUMNS} | {"tokens": Figure(tokens, 1, tokens, tokens)}
-    return Point(weight, Evaluation(100, 16, figures))
+def point(weight: float, right: set[int], tokens: float) -> Point:
+    scores = [float(problem in right) for problem in range(100)]
+    value = sum(scores) / 100
+    figures = {name: Figure(value, 0, value, value) for name in COLUMNS} | {"tokens": Figure(tokens, 1, tokens, tokens)}
+    return Point(weight, Evaluation(100, 16, figures, {"maj": scores}))
 
 
 def test_among_weights_within_one_standard_error_the_cheapest_is_taken() -> None:
-    points = [point(0, 0.60, 100), point(0.3, 0.66, 500), point(0.5, 0.64, 300), point(1, 0.69, 900)]
-    assert choose(points, "maj").weight == 0.5
-    assert choose([*points, point(0.9, 0.80, 2000)], "maj").weight == 0.9
+    first = set(range(69))
+    points = [point(0, set(range(60)), 100), point(0.5, set(range(5, 73)), 300), point(1, first, 900)]
+    assert choose(points, "maj").weight == 0.5  # five problems lost, four won
+    assert choose([*points, point(0.9, set(range(80)), 2000)], "maj").weight == 0.9
+
+
+def test_a_weight_that_only_loses_problems_is_not_near_although_the_intervals_overlap() -> None:
+    points = [point(0.7, set(range(80)), 100), point(1, set(range(78)), 99)]
+    assert choose(points, "maj").weight == 0.7
+
+
+def test_the_error_of_a_difference_is_that_on_the_same_problems() -> None:
+    assert difference([1, 1, 0, 0], [1, 1, 0, 0]) == (0, 0)
+    mean, error = difference([1, 1, 1, 1], [0, 1, 1, 1])
+    assert (mean, error) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +308,7 @@ def test_weights_are_read(text: str, weights: list[float]) -> None:
     assert parse_weights(text) == weights
 
 
-@pytest.mark.parametrize("text", ["", "0:1", "0:1:0", "1:0:0.1", "a,b"])
+@pytest.mark.parametrize("text", ["", "0:1", "0:1:0", "1:0:0.1", "0:1:0.3", "a,b", "0:inf:1"])
 def test_other_weights_are_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="write it as"):
         parse_weights(text)
