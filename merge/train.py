@@ -80,9 +80,11 @@ def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenS
     tokenizer = load_tokenizer(Path(config.base))
     chat = build_chat(solver_config.chat, tokenizer)
     samples = [tokenize(it, chat, tokenizer) for it in read_samples(Path(config.samples))]
+    if not samples:
+        raise UsageError(f"{config.samples} holds no sample: write some with `merge samples`")
     kept = [it for it in samples if len(it) <= config.max_length]
     if not kept:
-        raise UsageError(f"no sample of {config.samples} has at most {config.max_length} tokens: raise max_length")
+        raise UsageError(f"no sample of {config.samples} has at most {config.max_length} tokens: raise --max-length")
     if len(kept) < len(samples):
         _say(
             f"{len(samples) - len(kept)} of {len(samples)} samples are longer than {config.max_length} tokens: left out"

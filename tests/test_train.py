@@ -169,3 +169,32 @@ def test_adapters_of_different_rank_have_no_mean(tmp_path: Path) -> None:
 def test_samples_that_are_all_too_long_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at most 10 tokens"):
         train(prepare(tmp_path, max_length=10))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"problem": "?", "mode": "tir", "answer": 1}', "KeyError: 'turns'"),
+        (b'{"problem": "?", "mode": "tir", "turns": [], "answer": 1}', "turns is no list of texts"),
+        (b'{"problem": "?", "mode": "tir", "turns": "abc", "answer": 1}', "turns is no list of texts"),
+        (b'{"problem": 3, "mode": "tir", "turns": ["a"], "answer": 1}', "problem is no text"),
+        (b'{"problem": "?", "mode": "xyz", "turns": ["a"], "answer": 1}', "no mode 'xyz' with effort None"),
+        (b'{"problem": "?", "mode": "cot", "turns": ["a"], "answer": 1, "effort": "huge"}', "with effort 'huge'"),
+        (b"[]", "TypeError: list indices"),
+        (b"\xff\xfe\xff", "can't decode"),
+    ],
+)
+def test_a_line_that_is_no_sample_is_named_with_what_is_wrong(line: bytes, said: str, tmp_path: Path) -> None:
+    config = prepare(tmp_path)
+    with Path(config.samples).open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(UsageError, match=r"samples.jsonl, line 10 is no training sample: \w+: ") as error:
+        train(config)
+    assert said in str(error.value)
+
+
+def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
+    config = prepare(tmp_path)
+    Path(config.samples).write_text("", "utf-8")
+    with pytest.raises(UsageError, match=r"samples.jsonl holds no sample"):
+        train(config)
