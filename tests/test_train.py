@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merge.samples import Sample, write_samples
-from merge.train import TrainConfig, learning_rate, make_batches, padding_saved, train
+from merge.schedule import learning_rate, make_batches, padding_saved
+from merge.train import resume, train
+from merge.train_config import TrainConfig
+from merge.training_state import SavedTraining, identify
 from solver.errors import UsageError
 from tests.checkpoints import make_checkpoint
 
@@ -66,7 +69,7 @@ def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
 ) -> None:
     import torch
 
-    from merge.train import Training, load_tokens
+    from merge.train import load_tokens
     from solver.config import load_config
 
     config = prepare(tmp_path)
@@ -77,15 +80,17 @@ def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
     assert record["base"] == "base"
     assert str(tmp_path) not in json.dumps(record)
     samples = load_tokens(config, load_config("miniature"))
-    again = Training(config, samples)
+    saved = SavedTraining(Path(config.output), identify(config, samples))
+    again = resume(config, samples, saved)
     assert again.step == again.num_steps  # its checkpoint is at the end
-    (tmp_path / "adapter.checkpoint.pt").unlink()
-    killed = Training(config, samples)
+    saved.checkpoint.unlink()
+    killed = resume(config, samples, saved)
+    assert killed.step == 0
     killed._take_step([samples[i] for i in killed.batches[0]])
-    killed._save_checkpoint()
-    resumed = Training(config, samples)
+    saved.write(killed.state())
+    resumed = resume(config, samples, saved)
     assert resumed.step == 1
-    resumed.run()
+    resumed.run(saved)
     for name, tensor in adapter(tmp_path).items():
         assert torch.allclose(tensor, weights[name], atol=1e-3), name
 
@@ -159,10 +164,16 @@ def test_two_trainings_side_by_side_go_on_from_the_mean_of_their_adapters(tmp_pa
 
 
 @pytest.mark.real
-def test_adapters_of_different_rank_have_no_mean(tmp_path: Path) -> None:
-    both = from_two(tmp_path, rank=4)
-    with pytest.raises(UsageError, match="second is an adapter of another shape"):
-        train(both)
+def test_a_training_that_ended_before_its_decay_is_prolonged_by_more_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = prepare(tmp_path, max_steps=1, decay_steps=0)
+    train(config)
+    capsys.readouterr()
+    train(replace(config, max_steps=2, decay_steps=1))
+    assert "going on from step 1 of" in capsys.readouterr().err
+    record = json.loads((tmp_path / "adapter/training.json").read_text("utf-8"))
+    assert (record["steps"], record["decay_steps"]) == (2, 1)
 
 
 @pytest.mark.real
