@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from merge.checkpoint import TOKENIZER_FILES, read_checkpoint
+from merge.parents import copy_files, write_config
 from merge.samples import TokenSample, read_samples, tokenize
 from merge.schedule import learning_rate, make_batches, padding_saved
 from merge.train_config import TrainConfig, check_rank, check_start
@@ -170,6 +172,8 @@ class Training:
         partial = saved.output.with_name(f".{saved.output.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         self.model.to(torch.bfloat16).save_pretrained(partial)
+        if self.config.rank == 0:
+            _complete(Path(self.config.base), partial)
         record = {**self._record(), **saved.identity}
         _forget_the_machine(partial / "adapter_config.json", record["base"])
         (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
@@ -209,6 +213,12 @@ def _forget_the_machine(adapter_config: Path, base: str) -> None:
     if adapter_config.is_file():
         settings = json.loads(adapter_config.read_text("utf-8")) | {"base_model_name_or_path": base}
         adapter_config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def _complete(base: Path, folder: Path) -> None:
+    """A whole model has its base's tokenizer, chat template and end tokens, and the base's own config.json."""
+    copy_files(base, folder, (*TOKENIZER_FILES, "generation_config.json"))
+    write_config(read_checkpoint(base), folder, "bfloat16")
 
 
 def resume(config: TrainConfig, samples: Sequence[TokenSample], saved: SavedTraining) -> Training:

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from merge.checkpoint import read_checkpoint
+from merge.parents import same_tokenizer
 from merge.samples import Sample, write_samples
 from merge.schedule import learning_rate, make_batches, padding_saved
 from merge.train import resume, train
 from merge.train_config import TrainConfig
 from merge.training_state import SavedTraining, identify
+from merge.verify import verify
 from solver.errors import UsageError
-from tests.checkpoints import make_checkpoint
+from tests.checkpoints import TEMPLATE, make_checkpoint
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 PLAN = TrainConfig("base", "samples", "output")
@@ -174,6 +177,23 @@ def test_a_training_that_ended_before_its_decay_is_prolonged_by_more_steps(
     assert "going on from step 1 of" in capsys.readouterr().err
     record = json.loads((tmp_path / "adapter/training.json").read_text("utf-8"))
     assert (record["steps"], record["decay_steps"]) == (2, 1)
+
+
+@pytest.mark.real
+def test_a_model_that_was_trained_whole_is_a_checkpoint_as_its_base_is(tmp_path: Path) -> None:
+    config = prepare(tmp_path, rank=0, max_steps=1)
+    (tmp_path / "base/chat_template.jinja").write_text(TEMPLATE, "utf-8")
+    output = tmp_path / "new folder/model"
+    train(replace(config, output=str(output)))
+    checks = {check.name: check.status for check in verify(output, "weights")}
+    assert set(checks.values()) <= {"ok", "skipped"}
+    assert checks["tokenizer"] == checks["chat template"] == checks["generation config"] == "ok"
+    base = read_checkpoint(tmp_path / "base")
+    trained = read_checkpoint(output)
+    assert same_tokenizer(trained, base)
+    assert trained.config == base.config
+    for name in ("generation_config.json", "chat_template.jinja", "tokenizer_config.json"):
+        assert trained.text(name) == base.text(name)
 
 
 @pytest.mark.real
