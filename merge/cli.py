@@ -205,6 +205,7 @@ def train(
     decay_steps: Annotated[int, typer.Option(min=0, help="The last steps, over which the rate falls to zero.")] = 50,
     max_steps: Annotated[int, typer.Option(min=0, help="0: once through the samples.")] = 0,
     sequential: Annotated[bool, typer.Option("--sequential", help="Short samples first, stage by stage.")] = False,
+    checkpoint_seconds: Annotated[float, typer.Option(min=0, help="From one checkpoint to the next.")] = 300.0,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Fine-tune a CoT or TIR parent (LoRA or full).
@@ -212,7 +213,7 @@ def train(
     If it is killed, the same command goes on from OUTPUT.checkpoint.pt. That file stays when the training is done: with
     more --max-steps the same command prolongs it (best after --decay-steps 0). Delete it when you need neither.
     An output or checkpoint of another training is neither replaced nor gone on from, and the command ends at once: all
-    but --max-steps and --decay-steps has to be the same, samples, --base and --start too.
+    but --max-steps, --decay-steps and --checkpoint-seconds has to be the same, samples, --base and --start too.
 
     Example: python -m merge train tir.jsonl adapters/tir
     """
@@ -231,6 +232,7 @@ def train(
             decay_steps=decay_steps,
             max_steps=max_steps,
             order="sequential" if sequential else "mixed",
+            checkpoint_seconds=checkpoint_seconds,
             seed=seed,
         )
     )

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from merge.checkpoint import read_checkpoint
+from merge.cli import app
 from merge.parents import same_tokenizer
 from merge.samples import Sample, write_samples
 from merge.schedule import learning_rate, make_batches, padding_saved
@@ -229,3 +231,11 @@ def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
     Path(config.samples).write_text("", "utf-8")
     with pytest.raises(UsageError, match=r"samples.jsonl holds no sample"):
         train(config)
+
+
+def test_the_command_line_sets_the_time_between_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TrainConfig] = []
+    monkeypatch.setattr("merge.train.train", asked.append)
+    arguments = ["train", "samples.jsonl", "out", "--base", str(tmp_path), "--checkpoint-seconds", "7.5"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert [it.checkpoint_seconds for it in asked] == [7.5]
