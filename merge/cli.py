@@ -190,27 +190,35 @@ def miniature(
 @app.command()
 def train(
     samples: Annotated[Path, typer.Argument(help="JSON Lines, as `merge samples` writes them.")],
-    output: Annotated[Path, typer.Argument(help="Folder of the adapter (or model); its checkpoint lies beside it.")],
+    output: Annotated[
+        Path, typer.Argument(help="Folder of the adapter (or model); replaced if this training wrote it.")
+    ],
     base: Annotated[Path | None, typer.Option(help="Model folder; without it the embedded base.")] = None,
     start: Annotated[
         list[Path] | None, typer.Option(help="An adapter to go on from; several: from the mean of their factors.")
     ] = None,
     preset: Annotated[str, typer.Option(help="Whose chat format the samples are written in.")] = "miniature",
-    rank: Annotated[int, typer.Option(min=0, help="LoRA's rank; 0 trains the whole model.")] = 16,
+    rank: Annotated[int, typer.Option(min=0, help="LoRA's rank, that of --start's; 0 trains the whole model.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="After the warm-up.")] = 1e-3,
     tokens_per_batch: Annotated[int, typer.Option(min=1, help="Padding included.")] = 1024,
     max_length: Annotated[int, typer.Option(min=1, help="Longer samples are left out.")] = 512,
     decay_steps: Annotated[int, typer.Option(min=0, help="The last steps, over which the rate falls to zero.")] = 50,
     max_steps: Annotated[int, typer.Option(min=0, help="0: once through the samples.")] = 0,
     sequential: Annotated[bool, typer.Option("--sequential", help="Short samples first, stage by stage.")] = False,
+    checkpoint_seconds: Annotated[float, typer.Option(min=0, help="From one checkpoint to the next.")] = 300.0,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Fine-tune a CoT or TIR parent (LoRA or full). Killed, it goes on from its checkpoint.
+    """Fine-tune a CoT or TIR parent (LoRA or full).
+
+    If it is killed, the same command goes on from OUTPUT.checkpoint.pt. That file stays when the training is done: with
+    more --max-steps the same command prolongs it (best after --decay-steps 0). Delete it when you need neither.
+    An output or checkpoint of another training is neither replaced nor gone on from, and the command ends at once: all
+    but --max-steps, --decay-steps and --checkpoint-seconds has to be the same, samples, --base and --start too.
 
     Example: python -m merge train tir.jsonl adapters/tir
     """
-    from merge.train import TrainConfig
     from merge.train import train as run_train
+    from merge.train_config import TrainConfig
     from solver.model import convert, embedded_folder
 
     folder = base or embedded_folder()
@@ -224,6 +232,7 @@ def train(
             decay_steps=decay_steps,
             max_steps=max_steps,
             order="sequential" if sequential else "mixed",
+            checkpoint_seconds=checkpoint_seconds,
             seed=seed,
         )
     )
@@ -277,7 +286,7 @@ def hardness(
     import json
 
     from merge.miniature.hardness import measure
-    from merge.train import TrainConfig
+    from merge.train_config import TrainConfig
     from solver.model import convert, embedded_folder
 
     convert(embedded_folder())

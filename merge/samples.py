@@ -6,9 +6,10 @@ ends in the chat format's end of a call; a sample whose last turn does so is cut
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 from solver.chat import ChatFormat, Tokenizer
 from solver.errors import UsageError
@@ -76,14 +77,25 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
 def read_samples(path: Path) -> Iterator[Sample]:
     """Raises UsageError, which names the line."""
     try:
-        file = path.open(encoding="utf-8")
+        file = path.open("rb")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     with file:
         for number, line in enumerate(file, 1):
             try:
-                record = json.loads(line)
-                turns = tuple(str(turn) for turn in record["turns"])
-                yield Sample(record["problem"], record["mode"], turns, int(record["answer"]), record.get("effort"))
+                yield _parse(json.loads(line.decode("utf-8")))
             except (ValueError, KeyError, TypeError) as error:
-                raise UsageError(f"{path}, line {number} is no training sample: {error!r}") from None
+                what = f"{type(error).__name__}: {error}"
+                raise UsageError(f"{path}, line {number} is no training sample: {what}") from None
+
+
+def _parse(record: Mapping[str, Any]) -> Sample:
+    """Raises ValueError, KeyError or TypeError."""
+    problem, mode, turns, effort = record["problem"], record["mode"], record["turns"], record.get("effort")
+    if not isinstance(problem, str):
+        raise ValueError("problem is no text")
+    if mode not in get_args(Mode) or effort not in (None, *get_args(Effort)):
+        raise ValueError(f"there is no mode {mode!r} with effort {effort!r}")
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) for turn in turns):
+        raise ValueError("turns is no list of texts")
+    return Sample(problem, mode, tuple(turns), int(record["answer"]), effort)

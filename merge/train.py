@@ -1,24 +1,24 @@
 """Supervised fine-tuning of a parent: LoRA or full, float32 on a CPU, bfloat16 on a GPU; loss on the model's own text.
 
-Batches are cut by tokens from samples of like length (the length buckets of Nemotron-Math, arXiv 2512.15489, section on
-sequential bucketed training), so that hardly any padding is computed. The learning rate warms up, stays, and decays
-linearly over the last steps (WSD: a run can be prolonged from its checkpoint before the decay).
-
-A killed training leaves its last checkpoint and goes on from there; the adapter that a merge reads is written at the
-end, beside its destination and renamed.
+A killed training leaves its last checkpoint and goes on from there, and so does a finished one: `merge.training_state`.
+The adapter that a merge reads is written at the end, beside its destination and renamed.
 """
 
 import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from random import Random
 from typing import Any
 
+from merge.checkpoint import TOKENIZER_FILES, read_checkpoint
+from merge.parents import copy_files, write_config
 from merge.samples import TokenSample, read_samples, tokenize
+from merge.schedule import learning_rate, make_batches, padding_saved
+from merge.train_config import TrainConfig, check_rank, check_start
+from merge.training_state import RECORD, SavedTraining, identify
 from solver.chat import build_chat, load_tokenizer
 from solver.config import SolverConfig, load_config
 from solver.errors import UsageError
@@ -26,63 +26,15 @@ from solver.errors import UsageError
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    base: str
-    samples: str
-    output: str
-    preset: str = "miniature"
-    start: tuple[str, ...] = ()
-    """Adapters of earlier trainings to go on from: the mean of their factors, so that trainings from one start may run
-    side by side (local SGD, arXiv 1805.09767)."""
-    rank: int = 16
-    """LoRA's rank on all linear layers; 0: full fine-tuning."""
-    learning_rate: float = 1e-3
-    tokens_per_batch: int = 1024
-    """Tokens of a step, padding included."""
-    max_length: int = 512
-    """Longer samples are left out, and counted."""
-    warmup_steps: int = 10
-    decay_steps: int = 40
-    max_steps: int = 0
-    """0: once through the samples."""
-    order: str = "mixed"
-    """mixed: batches in random order. sequential: short ones first, stage by stage."""
-    checkpoint_seconds: float = 300.0
-    seed: int = 0
-
-
-def make_batches(lengths: Sequence[int], config: TrainConfig) -> list[list[int]]:
-    """Indices of samples, batch by batch: of like length, padded to at most `tokens_per_batch` tokens."""
-    by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
-    batches: list[list[int]] = [[]]
-    for index in by_length:
-        if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > config.tokens_per_batch:
-            batches.append([])
-        batches[-1].append(index)
-    if config.order == "mixed":
-        Random(config.seed).shuffle(batches)
-    return batches
-
-
-def padding_saved(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
-    """How many times fewer positions are computed than with every sample padded to the longest."""
-    return len(lengths) * max(lengths) / sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
-
-
-def learning_rate(step: int, num_steps: int, config: TrainConfig) -> float:
-    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    left = min(1.0, (num_steps - step) / max(1, config.decay_steps))
-    return config.learning_rate * min(warm, left)
-
-
 def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenSample]:
     tokenizer = load_tokenizer(Path(config.base))
     chat = build_chat(solver_config.chat, tokenizer)
     samples = [tokenize(it, chat, tokenizer) for it in read_samples(Path(config.samples))]
+    if not samples:
+        raise UsageError(f"{config.samples} holds no sample: write some with `merge samples`")
     kept = [it for it in samples if len(it) <= config.max_length]
     if not kept:
-        raise UsageError(f"no sample of {config.samples} has at most {config.max_length} tokens: raise max_length")
+        raise UsageError(f"no sample of {config.samples} has at most {config.max_length} tokens: raise --max-length")
     if len(kept) < len(samples):
         _say(
             f"{len(samples) - len(kept)} of {len(samples)} samples are longer than {config.max_length} tokens: left out"
@@ -91,7 +43,7 @@ def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenS
 
 
 class Training:
-    """Model, optimizer and place in the data; `run` goes on from the last checkpoint."""
+    """Model, optimizer and place in the data; see `resume` for one that goes on from its checkpoint."""
 
     def __init__(self, config: TrainConfig, samples: Sequence[TokenSample]) -> None:
         import torch
@@ -106,8 +58,6 @@ class Training:
         self.weights = [it for it in self.model.parameters() if it.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, betas=(0.9, 0.98), weight_decay=0.0)
         self.step = 0
-        self.checkpoint = Path(f"{config.output}.checkpoint.pt")
-        self._resume()
 
     def _load(self) -> Any:
         import torch
@@ -140,8 +90,8 @@ class Training:
             model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
         )
 
-    def run(self) -> None:
-        started = saved = time.monotonic()
+    def run(self, saved: SavedTraining) -> None:
+        started = written = time.monotonic()
         tokens = 0
         losses: list[float] = []
         while self.step < self.num_steps:
@@ -152,11 +102,11 @@ class Training:
                 speed = tokens / (time.monotonic() - started)
                 recent = losses[-5:]
                 _say(f"step {self.step}/{self.num_steps} loss {sum(recent) / len(recent):.4f} · {speed:.0f} tokens/s")
-            if time.monotonic() - saved > self.config.checkpoint_seconds:
-                self._save_checkpoint()
-                saved = time.monotonic()
-        self._save_checkpoint()
-        self._write()
+            if time.monotonic() - written > self.config.checkpoint_seconds:
+                saved.write(self.state())
+                written = time.monotonic()
+        saved.write(self.state())
+        self._write(saved)
 
     def _take_step(self, batch: Sequence[TokenSample]) -> float:
         import torch
@@ -201,52 +151,47 @@ class Training:
         losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learned], reduction="none")
         return losses, learned.nonzero()[:, 0]
 
-    def _resume(self) -> None:
+    def state(self) -> dict[str, Any]:
+        weights = {name: it.detach() for name, it in self.model.named_parameters() if it.requires_grad}
+        return {"weights": weights, "optimizer": self.optimizer.state_dict(), "step": self.step}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
         import torch
 
-        if not self.checkpoint.is_file():
-            return
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         trainable = {name: it for name, it in self.model.named_parameters() if it.requires_grad}
         with torch.no_grad():
             for name, tensor in state["weights"].items():
                 trainable[name].copy_(tensor)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
-        _say(f"going on from step {self.step} of {self.checkpoint}")
 
-    def _save_checkpoint(self) -> None:
-        import torch
-
-        weights = {name: it.detach() for name, it in self.model.named_parameters() if it.requires_grad}
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save({"weights": weights, "optimizer": self.optimizer.state_dict(), "step": self.step}, partial)
-        partial.replace(self.checkpoint)
-
-    def _write(self) -> None:
+    def _write(self, saved: SavedTraining) -> None:
         """The adapter (or the whole model) in bfloat16, as a merge reads it."""
         import torch
 
-        destination = Path(self.config.output)
-        partial = destination.with_name(f".{destination.name}.partial")
+        partial = saved.output.with_name(f".{saved.output.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         self.model.to(torch.bfloat16).save_pretrained(partial)
-        record = {**asdict(self.config), "base": Path(self.config.base).name, "samples": Path(self.config.samples).name}
-        record |= {
-            "output": destination.name,
+        if self.config.rank == 0:
+            _complete(Path(self.config.base), partial)
+        record = {**self._record(), **saved.identity}
+        _forget_the_machine(partial / "adapter_config.json", record["base"])
+        (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        saved.publish(partial)
+
+    def _record(self) -> dict[str, Any]:
+        return asdict(self.config) | {
+            "base": Path(self.config.base).name,
+            "samples": Path(self.config.samples).name,
+            "output": Path(self.config.output).name,
             "start": [Path(start).name for start in self.config.start],
             "steps": self.step,
             "tokens": sum(len(self.samples[i]) for batch in self.batches[: self.step] for i in batch),
         }
-        _forget_the_machine(partial / "adapter_config.json", record["base"])
-        (partial / "training.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-        shutil.rmtree(destination, ignore_errors=True)
-        partial.rename(destination)
 
 
 def _average(adapted: Any, others: Sequence[str]) -> None:
-    """Put the mean of its adapter's factors and those of the others in their place. Raises UsageError where they differ
-    in shape."""
+    """Put the mean of its adapter's factors and those of the others, all of one shape, in their place."""
     from peft import get_peft_model_state_dict
     from peft.utils import load_peft_weights, set_peft_model_state_dict
 
@@ -256,8 +201,6 @@ def _average(adapted: Any, others: Sequence[str]) -> None:
     mean = {name: tensor.float() for name, tensor in own.items()}
     for other in others:
         weights = load_peft_weights(other, device="cpu")
-        if {name: it.shape for name, it in weights.items()} != {name: it.shape for name, it in mean.items()}:
-            raise UsageError(f"{other} is an adapter of another shape: a mean needs one rank and the same layers")
         for name, tensor in weights.items():
             mean[name] += tensor.float().to(mean[name].device)
     for tensor in mean.values():
@@ -272,16 +215,38 @@ def _forget_the_machine(adapter_config: Path, base: str) -> None:
         adapter_config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
-def train(config: TrainConfig) -> None:
-    """Raises UsageError for samples that cannot be read or do not fit."""
-    samples = load_tokens(config, load_config(config.preset))
+def _complete(base: Path, folder: Path) -> None:
+    """A whole model has its base's tokenizer, chat template and end tokens, and the base's own config.json."""
+    copy_files(base, folder, (*TOKENIZER_FILES, "generation_config.json"))
+    write_config(read_checkpoint(base), folder, "bfloat16")
+
+
+def resume(config: TrainConfig, samples: Sequence[TokenSample], saved: SavedTraining) -> Training:
+    """From its checkpoint, where there is one. Raises UsageError, before the model is loaded, where that is of another
+    training."""
+    state = saved.read(config.max_steps)
     training = Training(config, samples)
+    if state is not None:
+        training.restore(state)
+        _say(f"going on from step {training.step} of {saved.checkpoint}")
+    return training
+
+
+def train(config: TrainConfig) -> None:
+    """Raises UsageError, CheckpointError or MergeError, before the model is loaded, for adapters or samples that cannot
+    be read or do not fit, and where the output or its checkpoint is not of this training."""
+    check_start(config)
+    check_rank(config)
+    samples = load_tokens(config, load_config(config.preset))
+    saved = SavedTraining(Path(config.output), identify(config, samples))
+    saved.prepare()
+    training = resume(config, samples, saved)
     lengths = [len(it) for it in samples]
     _say(
         f"{len(samples)} samples, {sum(lengths)} tokens, {training.num_steps} steps; "
         f"{padding_saved(lengths, training.batches):.1f} times fewer positions than padded to the longest"
     )
-    training.run()
+    training.run(saved)
 
 
 def _say(text: str) -> None:

@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from merge.checkpoint import read_checkpoint
+from merge.cli import app
+from merge.parents import same_tokenizer
 from merge.samples import Sample, write_samples
-from merge.train import TrainConfig, learning_rate, make_batches, padding_saved, train
+from merge.schedule import learning_rate, make_batches, padding_saved
+from merge.train import resume, train
+from merge.train_config import TrainConfig
+from merge.training_state import SavedTraining, identify
+from merge.verify import verify
 from solver.errors import UsageError
-from tests.checkpoints import make_checkpoint
+from tests.checkpoints import TEMPLATE, make_checkpoint
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 PLAN = TrainConfig("base", "samples", "output")
@@ -66,7 +74,7 @@ def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
 ) -> None:
     import torch
 
-    from merge.train import Training, load_tokens
+    from merge.train import load_tokens
     from solver.config import load_config
 
     config = prepare(tmp_path)
@@ -77,15 +85,17 @@ def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
     assert record["base"] == "base"
     assert str(tmp_path) not in json.dumps(record)
     samples = load_tokens(config, load_config("miniature"))
-    again = Training(config, samples)
+    saved = SavedTraining(Path(config.output), identify(config, samples))
+    again = resume(config, samples, saved)
     assert again.step == again.num_steps  # its checkpoint is at the end
-    (tmp_path / "adapter.checkpoint.pt").unlink()
-    killed = Training(config, samples)
+    saved.checkpoint.unlink()
+    killed = resume(config, samples, saved)
+    assert killed.step == 0
     killed._take_step([samples[i] for i in killed.batches[0]])
-    killed._save_checkpoint()
-    resumed = Training(config, samples)
+    saved.write(killed.state())
+    resumed = resume(config, samples, saved)
     assert resumed.step == 1
-    resumed.run()
+    resumed.run(saved)
     for name, tensor in adapter(tmp_path).items():
         assert torch.allclose(tensor, weights[name], atol=1e-3), name
 
@@ -159,13 +169,73 @@ def test_two_trainings_side_by_side_go_on_from_the_mean_of_their_adapters(tmp_pa
 
 
 @pytest.mark.real
-def test_adapters_of_different_rank_have_no_mean(tmp_path: Path) -> None:
-    both = from_two(tmp_path, rank=4)
-    with pytest.raises(UsageError, match="second is an adapter of another shape"):
-        train(both)
+def test_a_training_that_ended_before_its_decay_is_prolonged_by_more_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = prepare(tmp_path, max_steps=1, decay_steps=0)
+    train(config)
+    capsys.readouterr()
+    train(replace(config, max_steps=2, decay_steps=1))
+    assert "going on from step 1 of" in capsys.readouterr().err
+    record = json.loads((tmp_path / "adapter/training.json").read_text("utf-8"))
+    assert (record["steps"], record["decay_steps"]) == (2, 1)
+
+
+@pytest.mark.real
+def test_a_model_that_was_trained_whole_is_a_checkpoint_as_its_base_is(tmp_path: Path) -> None:
+    config = prepare(tmp_path, rank=0, max_steps=1)
+    (tmp_path / "base/chat_template.jinja").write_text(TEMPLATE, "utf-8")
+    output = tmp_path / "new folder/model"
+    train(replace(config, output=str(output)))
+    checks = {check.name: check.status for check in verify(output, "weights")}
+    assert set(checks.values()) <= {"ok", "skipped"}
+    assert checks["tokenizer"] == checks["chat template"] == checks["generation config"] == "ok"
+    base = read_checkpoint(tmp_path / "base")
+    trained = read_checkpoint(output)
+    assert same_tokenizer(trained, base)
+    assert trained.config == base.config
+    for name in ("generation_config.json", "chat_template.jinja", "tokenizer_config.json"):
+        assert trained.text(name) == base.text(name)
 
 
 @pytest.mark.real
 def test_samples_that_are_all_too_long_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at most 10 tokens"):
         train(prepare(tmp_path, max_length=10))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"problem": "?", "mode": "tir", "answer": 1}', "KeyError: 'turns'"),
+        (b'{"problem": "?", "mode": "tir", "turns": [], "answer": 1}', "turns is no list of texts"),
+        (b'{"problem": "?", "mode": "tir", "turns": "abc", "answer": 1}', "turns is no list of texts"),
+        (b'{"problem": 3, "mode": "tir", "turns": ["a"], "answer": 1}', "problem is no text"),
+        (b'{"problem": "?", "mode": "xyz", "turns": ["a"], "answer": 1}', "no mode 'xyz' with effort None"),
+        (b'{"problem": "?", "mode": "cot", "turns": ["a"], "answer": 1, "effort": "huge"}', "with effort 'huge'"),
+        (b"[]", "TypeError: list indices"),
+        (b"\xff\xfe\xff", "can't decode"),
+    ],
+)
+def test_a_line_that_is_no_sample_is_named_with_what_is_wrong(line: bytes, said: str, tmp_path: Path) -> None:
+    config = prepare(tmp_path)
+    with Path(config.samples).open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(UsageError, match=r"samples.jsonl, line 10 is no training sample: \w+: ") as error:
+        train(config)
+    assert said in str(error.value)
+
+
+def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
+    config = prepare(tmp_path)
+    Path(config.samples).write_text("", "utf-8")
+    with pytest.raises(UsageError, match=r"samples.jsonl holds no sample"):
+        train(config)
+
+
+def test_the_command_line_sets_the_time_between_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TrainConfig] = []
+    monkeypatch.setattr("merge.train.train", asked.append)
+    arguments = ["train", "samples.jsonl", "out", "--base", str(tmp_path), "--checkpoint-seconds", "7.5"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert [it.checkpoint_seconds for it in asked] == [7.5]

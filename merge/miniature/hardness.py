@@ -16,7 +16,8 @@ from random import Random
 import merge.miniature.families  # noqa: F401  (registers them)
 from merge.miniature.family import FAMILIES
 from merge.samples import Sample, tokenize
-from merge.train import TrainConfig, Training
+from merge.train import Training
+from merge.train_config import TrainConfig, check_start
 from solver.chat import build_chat, load_tokenizer
 from solver.config import load_config
 from solver.errors import UsageError
@@ -45,7 +46,9 @@ def one_of_each_phrasing(seed: int) -> Iterator[tuple[str, float, Sample]]:
 
 
 def measure(config: TrainConfig) -> dict[str, list[float]]:
-    """Under `config.start` over `config.base`; `config.samples` and what concerns steps are not read."""
+    """Under `config.start` over `config.base`; samples, output, rank and what concerns steps are not read. Raises
+    UsageError or CheckpointError where the adapter is none of that base."""
+    check_start(config)
     names, choices, samples = zip(*one_of_each_phrasing(config.seed), strict=True)
     tokenizer = load_tokenizer(Path(config.base))
     chat = build_chat(load_config(config.preset).chat, tokenizer)
