@@ -8,12 +8,12 @@ import json
 import math
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from merge import checks
+from merge.child import python_module
 from merge.errors import CheckpointError
 from merge.parents import Parent
 from merge.recompute import recomputed
@@ -68,9 +68,8 @@ def probe_in_child(models: Sequence[Parent]) -> list[dict[str, Any]]:
     paths = json.dumps([[str(folder.resolve()) for folder in pair] for pair in folders])
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(
-        [sys.executable, "-m", "merge.probe", paths], capture_output=True, text=True, env=environment,
-        cwd=Path(__file__).parent.parent, check=False,
-    )  # fmt: skip
+        python_module("merge.probe", paths), capture_output=True, text=True, env=environment, check=False
+    )
     results: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["no message"]
