@@ -75,7 +75,8 @@ def verify(
     every_tensor: Annotated[bool, typer.Option("--all", help="Recompute every element of every tensor.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Do not load it; needs no torch.")] = False,
 ) -> None:
-    """Check a checkpoint; with provenance.json beside it, against its parents too. Exit code 1 where a check fails."""
+    """Check a checkpoint; with provenance.json beside it, against its parents too. Exit code 1 where a check fails, or
+    where --all has no parents to recompute from."""
     from merge.verify import verify as verify_checkpoint
 
     if every_tensor and quick:

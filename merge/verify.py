@@ -29,7 +29,8 @@ def verify(folder: Path, depth: Depth = "full", parents: Sequence[Parent] = ()) 
         subject = read_subject(folder, parents)
     except CheckpointError as error:
         return [Check("files", "failed", f"{error}; no engine could load it")]
-    return [_run(name, check, subject, depth) for name, check in _CHECKS.items()]
+    broken = [Check("provenance", "failed", subject.broken)] if subject.broken else []
+    return [*broken, *(_run(name, check, subject, depth) for name, check in _CHECKS.items())]
 
 
 def _run(name: str, check: "_Check", subject: Subject, depth: Depth) -> Check:
@@ -39,6 +40,8 @@ def _run(name: str, check: "_Check", subject: Subject, depth: Depth) -> Check:
         return Check(name, "failed", str(failure))
     except Skipped as reason:
         return Check(name, "skipped", str(reason))
+    except Exception as error:  # noqa: BLE001  a damaged file can end a check in any way; the others are still to be told
+        return Check(name, "failed", f"it could not be checked: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _logits(subject: Subject, depth: Depth) -> str:
