@@ -65,6 +65,7 @@ def _task_arithmetic(recipe: Recipe, by_name: dict[str, Parent]) -> Combine | No
         return None
     numbers = [float(weight) for weight in weights if isinstance(weight, int | float)]
     total = sum(numbers) if recipe.parameters.get("normalize", False) else 1.0
+    total = total if abs(total) >= 1e-8 else 1.0  # as mergekit does
     shares = [float(str(scale)) * number / total for number in numbers]
     base = by_name[str(recipe.base_model)]
     return _sum([base, *(by_name[model.model] for model in others)], [1 - sum(shares), *shares])

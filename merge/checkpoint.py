@@ -154,6 +154,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: no such folder, config or safetensors, a missing shard, a file that is cut short.
     """
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} is an adapter, no checkpoint: a recipe names it behind its base, BASE+ADAPTER")
     config = read_json(folder / "config.json")
     index = read_json(folder / _INDEX) if (folder / _INDEX).is_file() else None
     files = _weight_files(folder, index)
@@ -167,9 +169,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 def _weight_files(folder: Path, index: Mapping[str, Any] | None) -> list[Path]:
     if index is not None:
-        if not isinstance(index.get("weight_map"), dict):
-            raise CheckpointError(f"{folder / _INDEX} has no weight_map: download the checkpoint again")
-        names = sorted(set(index["weight_map"].values()))
+        weight_map = index.get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise CheckpointError(f"{folder / _INDEX} has no weight_map of file names: download the checkpoint again")
+        names = sorted(set(weight_map.values()))
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise CheckpointError(f"{folder} lacks {missing[0]}, which its index names: download the checkpoint again")
@@ -213,6 +216,8 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
         stored = weights.read_header(file)
     except ModelError as error:
         raise CheckpointError(str(error)) from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {file}: {error.strerror}") from None
     found = {name: TensorInfo(file, it.dtype, it.shape, it.begin) for name, it in stored.items()}
     for name, info in found.items():
         if info.dtype not in ITEM_BYTES or info.num_bytes != stored[name].num_bytes:

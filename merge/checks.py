@@ -1,12 +1,12 @@
 """What can be told of a checkpoint from its files: weights, tokenizer, settings. No torch. A failure says what would
 have gone wrong later."""
 
-import json
 from typing import Any
 
 import numpy as np
 
-from merge.checkpoint import DTYPE_NAMES, TensorInfo
+from merge.checkpoint import DTYPE_NAMES, Checkpoint, TensorInfo, read_json
+from merge.errors import CheckpointError
 from merge.parents import (
     chat_template_of,
     embedding,
@@ -58,7 +58,8 @@ def tensors(subject: Subject, depth: Depth) -> str:
             raise Failed(f"no tensor {name}, which the parents have: a loader would start it at random values")
         if ours[name].shape != info.shape and not subject.resized:
             raise Failed(f"{name} is {ours[name].shape}, the parents' {info.shape}: it would not load")
-    extra = ours.keys() - first.tensors.keys() - {name for names in quantized.values() for name in names}
+    companions = {name for weight, names in quantized.items() if weight in first.tensors for name in names}
+    extra = ours.keys() - first.tensors.keys() - companions
     if extra:
         raise Failed(f"tensor {min(extra)} is in no parent: a loader would refuse or ignore it")
     return "names and shapes are the parents'"
@@ -133,9 +134,13 @@ def tokenizer(subject: Subject, depth: Depth) -> str:
 
 
 def chat_template(subject: Subject, depth: Depth) -> str:
-    ours = chat_template_of(subject.checkpoint)
-    if subject.parents and not subject.resized and (subject.recipe is None or subject.recipe.chat_template is None):
-        if ours != chat_template_of(subject.parents[0].base):
+    ours, theirs = chat_template_of(subject.checkpoint), _parents_template(subject)
+    named = subject.recipe.chat_template if subject.recipe else None
+    if not ours and (theirs or named not in (None, "auto")):
+        whose = "its parents have one" if theirs else "its recipe names one"
+        raise Failed(f"no chat template, though {whose}: prompts would differ from those it was trained on")
+    if subject.parents and not subject.resized and named is None:
+        if ours != theirs:
             raise Failed("not the parents' chat template: prompts would differ from those it was trained on")
         return "the parents'" if ours else "none, as its parents"
     if not ours:
@@ -143,16 +148,36 @@ def chat_template(subject: Subject, depth: Depth) -> str:
     return "present"
 
 
+def _parents_template(subject: Subject) -> str | None:
+    """That of the parent whose tokenizer the checkpoint has; of any, where the recipe leaves the choice to mergekit."""
+    recipe, parents = subject.recipe, subject.parents
+    if recipe is None or recipe.chat_template != "auto":
+        source = recipe.tokenizer.source if recipe and recipe.tokenizer else None
+        parents = [it for it in parents if it.reference == source] or parents[:1]
+    return next(filter(None, (chat_template_of(parent.base) for parent in parents)), None)
+
+
 def generation(subject: Subject, depth: Depth) -> str:
-    text = subject.checkpoint.text("generation_config.json")
-    theirs = subject.parents[0].base.text("generation_config.json") if subject.parents else None
-    if text is None:
+    ours = _end_tokens(subject.checkpoint)
+    theirs = _end_tokens(subject.parents[0].base) if subject.parents else None
+    if ours is None:
         if theirs is not None:
             raise Failed(
                 "no generation_config.json, though the parents have one: it would not stop at their end tokens"
             )
         raise Skipped("no generation_config.json: the engine's defaults apply, config.json's end tokens alone stop it")
-    ends = json.loads(text).get("eos_token_id")
-    if theirs is not None and not subject.resized and ends != json.loads(theirs).get("eos_token_id"):
+    (ends,) = ours
+    if theirs is not None and not subject.resized and ours != theirs:
         raise Failed(f"generation_config.json ends at {ends}, the parents' otherwise: it would run on or stop early")
     return f"ends at {ends}"
+
+
+def _end_tokens(checkpoint: Checkpoint) -> tuple[Any] | None:
+    """What generation_config.json says, in a tuple; None where there is no such file."""
+    file = checkpoint.folder / "generation_config.json"
+    if not file.is_file():
+        return None
+    try:
+        return (read_json(file).get("eos_token_id"),)
+    except CheckpointError:
+        raise Failed(f"{file} is no JSON object: engines would ignore it and not stop at its end tokens") from None

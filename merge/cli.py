@@ -1,5 +1,5 @@
 """`python -m merge`: parses, calls the library, sets the exit code. Tables and findings to standard output, progress to
-standard error. Exit codes: 0 done; 1 an error, told in one line; 2 usage; 130 interrupted."""
+standard error. Exit codes: 0 done; 1 an error, told in one line; 2 usage; 130 interrupted; 143 ended by SIGTERM."""
 
 import sys
 from enum import StrEnum
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from solver.entry import run_commands
+from solver.entry import run_commands, unwind_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +75,8 @@ def verify(
     every_tensor: Annotated[bool, typer.Option("--all", help="Recompute every element of every tensor.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Do not load it; needs no torch.")] = False,
 ) -> None:
-    """Check a checkpoint; with provenance.json beside it, against its parents too. Exit code 1 where a check fails."""
+    """Check a checkpoint; with provenance.json beside it, against its parents too. Exit code 1 where a check fails, or
+    where --all has no parents to recompute from."""
     from merge.verify import verify as verify_checkpoint
 
     if every_tensor and quick:
@@ -313,4 +314,5 @@ def _show(checks: "Iterable[Check]") -> None:
 
 
 def main() -> NoReturn:
+    unwind_on_sigterm()
     run_commands(app, interrupted="interrupted: nothing half done is left")

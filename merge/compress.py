@@ -1,5 +1,5 @@
 """llm-compressor's part of `merge quantize`, run by the interpreter of its own environment:
-`python -m merge.compress SOURCE OUT SCHEME [CALIBRATION]`. Nothing else of this package is imported here, for nothing
+`python merge/compress.py SOURCE OUT SCHEME [CALIBRATION]`. Nothing else of this package is imported here, for nothing
 else is installed there.
 
 Weights of linear layers are rounded to nearest, with a scale for each row (fp8, w8a8) or group (w4a16, nvfp4); the

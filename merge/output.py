@@ -33,7 +33,11 @@ def check_disk(output: Path, num_bytes: int, why: str = "") -> None:
 
 @contextlib.contextmanager
 def exclusive(output: Path, progress: Progress) -> Iterator[Path]:
-    """A work folder beside the output that one process at a time has, and that is gone afterwards."""
+    """A work folder beside the output that one process at a time has, and that is gone afterwards.
+
+    What a killed process left of it is cleared first, so ask inside whether the disk has room; and once more whether
+    the output is there, for who had the lock before may have made it.
+    """
     lock = output.parent / f".{output.name}.lock"
     work = output.parent / f".{output.name}.partial"
     while True:
@@ -41,14 +45,14 @@ def exclusive(output: Path, progress: Progress) -> Iterator[Path]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress.step(f"waiting for another merge into {output}")
+            progress.step(f"waiting for another process that makes {output}")
             fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if lock.stat().st_ino == os.fstat(file.fileno()).st_ino:
                 break
         file.close()  # who had it before has removed the file we locked
     with file:
-        shutil.rmtree(work, ignore_errors=True)  # of a merge that was killed
+        shutil.rmtree(work, ignore_errors=True)
         try:
             work.mkdir()
             yield work

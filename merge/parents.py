@@ -18,6 +18,7 @@ from merge.checkpoint import (
     TensorInfo,
     from_float32,
     read_checkpoint,
+    read_json,
     write_safetensors,
 )
 from merge.errors import CheckpointError
@@ -110,6 +111,8 @@ def check_parents(recipe: Recipe, parents: Sequence[Parent]) -> list[str]:
         CheckpointError: what differs and may not, in one line.
     """
     first, notes = parents[0].base, []
+    if (first.folder / "generation_config.json").is_file():
+        read_json(first.folder / "generation_config.json")
     for parent in parents:
         if parent.base.is_quantized:
             raise CheckpointError(
@@ -226,8 +229,8 @@ def chat_template_of(checkpoint: Checkpoint) -> str | None:
     file = checkpoint.text("chat_template.jinja")
     if file is not None:
         return file.decode("utf-8").strip()
-    settings = checkpoint.text("tokenizer_config.json")
-    template = json.loads(settings).get("chat_template") if settings else None
+    settings = checkpoint.folder / "tokenizer_config.json"
+    template = read_json(settings).get("chat_template") if settings.is_file() else None
     return template.strip() if isinstance(template, str) else template and json.dumps(template)
 
 

@@ -6,6 +6,7 @@ user's cache. That one sees this environment's packages (torch above all) and ha
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from merge.checkpoint import TOKENIZER_FILES, Checkpoint, read_checkpoint
+from merge.child import ROOT, python_code
 from merge.errors import CheckpointError, MergeError
 from merge.evaluate import EvaluateOptions, evaluate, expected_answers
 from merge.figures import Evaluation
@@ -28,6 +30,14 @@ from merge.verify import verify
 from solver.journal import set_aside
 
 ENVIRONMENT_VERSION = "1"  # goes up with quantize-requirements.txt
+_PIP = "import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+# By its file, and this package's place last: where that is site-packages, it holds versions that the environment has
+# otherwise; where it is a checkout, another version of this package may be installed.
+_COMPRESS = """import runpy, sys
+root = sys.argv.pop(1)
+sys.path.append(root)
+runpy.run_path(root + "/merge/compress.py", run_name="__main__")
+"""
 INT4_WARNING = (
     "four-bit weights cost long reasoning: 82.7 to 72.7 on AIME 24, 66.7 to 60.7 on AIME 25 "
     "(arXiv 2504.16891, table 9; fp8 lost nothing there)"
@@ -61,11 +71,12 @@ def quantize(source: Path, output: Path, options: QuantizeOptions) -> tuple[list
     _check(checkpoint, options)
     with Progress() as progress:
         check_output(output)
-        check_disk(output, checkpoint.num_bytes)
         if options.scheme == "w4a16":
             progress.note(INT4_WARNING)
-        python = _environment(options, progress)
         with exclusive(output, progress) as work:
+            check_output(output)
+            check_disk(output, checkpoint.num_bytes)
+            python = _environment(options, progress)
             progress.step(f"quantizing to {options.scheme}")
             _compress(python, checkpoint, work, options)
             progress.step("verifying")
@@ -96,48 +107,52 @@ def _check_calibration(file: Path) -> None:
 
 
 def _environment(options: QuantizeOptions, progress: Progress) -> Path:
-    """The interpreter of llm-compressor's environment."""
+    """The interpreter of llm-compressor's environment, made where it is not there."""
     folder = environment_folder()
-    if not (folder / "bin" / "python").exists():
-        if not options.make_environment:
-            raise MergeError(
-                f"llm-compressor has an environment of its own, which is not there yet: add --make-environment to make "
-                f"{folder} (about 450 MB, needs a package index)"
-            )
-        progress.step(f"making the environment {folder}")
-        _make_environment(folder)
-    return folder / "bin" / "python"
+    python = folder / "bin" / "python"
+    if python.exists():
+        return python
+    if not options.make_environment:
+        raise MergeError(
+            f"llm-compressor has an environment of its own, which is not there yet: add --make-environment to make "
+            f"{folder} (about 450 MB, needs a package index)"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder, progress) as partial:
+        if not python.exists():
+            progress.step(f"making the environment {folder}")
+            _make_environment(partial)
+            shutil.rmtree(folder, ignore_errors=True)  # of a Python that is gone
+            partial.rename(folder)  # its interpreter is found by its own path; the scripts in bin are not used
+    return python
 
 
-def _make_environment(folder: Path) -> None:
-    """Not relocatable, so made in place under a lock; the name of its last file says that it is whole."""
+def _make_environment(partial: Path) -> None:
     import venv
 
-    partial = folder.with_name(f".{folder.name}.partial")
-    venv.create(partial, with_pip=True, clear=True)
+    venv.create(partial, with_pip=True)
     library = next(partial.glob("lib/python*/site-packages"))
     seen = [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))]
     (library / "outer.pth").write_text("\n".join(seen) + "\n", "utf-8")
-    requirements = resources.files("merge") / "quantize-requirements.txt"
+    requirements, python = resources.files("merge") / "quantize-requirements.txt", partial / "bin" / "python"
     with resources.as_file(requirements) as file:
         done = subprocess.run(
-            [str(partial / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "-q", "-r", str(file)],
+            python_code(_PIP, "install", "--disable-pip-version-check", "-q", "-r", str(file), python=python),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         raise MergeError(f"llm-compressor could not be installed: {lines[0] if lines else 'pip gave no reason'}")
-    partial.rename(folder)  # its interpreter is found by its own path; the scripts in bin are not used
 
 
 def _compress(python: Path, source: Checkpoint, work: Path, options: QuantizeOptions) -> None:
     calibration = [str(options.calibration.resolve())] if options.calibration else []
-    command = [str(python), "-m", "merge.compress", str(source.folder.resolve()), str((work / "out").resolve())]
-    root = Path(__file__).parent.parent
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(root), "PYTHONWARNINGS": "ignore"}
+    arguments = [str(source.folder.resolve()), str((work / "out").resolve()), options.scheme, *calibration]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+    environment.pop("PYTHONPATH", None)  # it would come before the environment's own packages
     with subprocess.Popen(
-        [*command, options.scheme, *calibration], cwd=work, env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        python_code(_COMPRESS, str(ROOT), *arguments, python=python), cwd=work, env=environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
     ) as child:  # fmt: skip
         try:
             _, errors = child.communicate()

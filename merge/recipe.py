@@ -7,7 +7,7 @@ The arithmetic is float32 whatever a recipe says: `dtype` is the dtype of the ou
 mergekit would round the differences of task_arithmetic and ties to `dtype` before adding them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,6 +21,8 @@ Method = Literal["linear", "slerp", "ties", "dare_ties", "task_arithmetic", "mod
 METHODS: tuple[Method, ...] = ("linear", "slerp", "ties", "dare_ties", "task_arithmetic", "model_stock", "karcher")
 Dtype = Literal["float32", "bfloat16", "float16"]
 Scalar = float | int | bool
+_LARGEST = 3e38
+"""Of float32, about."""
 
 _PER_MODEL = {
     "linear": {"weight"},
@@ -100,11 +102,23 @@ class Recipe(_Part):
                 f"tokenizer source {self.tokenizer.source} is no parent of this recipe, nor union or base"
             )
         _check_names(method, "parameters", self.parameters, _SHARED[method] | _PER_MODEL.get(method, set()))
+        _check_numbers("parameters", self.parameters)
         for model in self.models:
+            _check_numbers(model.model, model.parameters)
             _check_names(method, model.model, model.parameters, _PER_MODEL.get(method, set()))
             if "weight" in _PER_MODEL.get(method, ()) and model.model != self.base_model and self.weight(model) is None:
                 raise RecipeError(f"{method} needs parameters: {{weight: ...}} for {model.model}")
+        self._check_sum()
         return self
+
+    def _check_sum(self) -> None:
+        """Raises RecipeError where linear would divide by weights that cancel: the other methods then do not divide."""
+        weights = self.scalar_weights()
+        if self.merge_method != "linear" or weights is None or not self.parameters.get("normalize", True):
+            return
+        if abs(sum(weights)) <= 1e-6 * sum(map(abs, weights)):
+            hint = "give others, or set parameters: {normalize: false}"
+            raise RecipeError(f"the weights sum to 0, and linear divides by their sum: {hint}")
 
     @property
     def parents(self) -> list[str]:
@@ -183,11 +197,21 @@ def parse_recipe(text: str) -> Recipe:
         raise RecipeError(_first_problem(error)) from None
 
 
+_PARTS: dict[tuple[str, ...], type[_Part]] = {
+    (): Recipe,
+    ("models",): RecipeModel,
+    ("tokenizer",): TokenizerChoice,
+}
+"""What stands under a key, for the names it could have."""
+
+
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    """An unknown key before a missing one: it is that one misspelt."""
+    problem = min(error.errors(), key=lambda it: it["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-        return f"unknown key '{key}': {nearest(key, Recipe.model_fields)}"
+    part = _PARTS.get(tuple(step for step in problem["loc"][:-1] if isinstance(step, str)))
+    if problem["type"] == "extra_forbidden" and part is not None:
+        return f"unknown key '{key}': {nearest(str(problem['loc'][-1]), part.model_fields)}"
     if problem["type"] == "missing":
         return f"no '{key}'"
     return f"'{key}': {problem['msg'][0].lower()}{problem['msg'][1:]}"
@@ -198,6 +222,23 @@ def _check_names(method: str, where: str, given: Sequence[str] | dict[str, Any],
         if name not in known:
             hint = nearest(name, known) if known else f"{method} has none"
             raise RecipeError(f"unknown parameter '{name}' in {where}: {hint}")
+
+
+def _check_numbers(where: str, parameters: Mapping[str, Parameter]) -> None:
+    for name, value in parameters.items():
+        for number in _numbers(value):
+            if not abs(number) <= _LARGEST:
+                raise RecipeError(f"{name} {number} in {where} is no finite number: every merged weight would be NaN")
+
+
+def _numbers(value: Parameter | Scalar) -> Iterator[Scalar]:
+    if isinstance(value, Filtered):
+        yield from _numbers(value.value)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _numbers(part)
+    else:
+        yield value
 
 
 def _is_number(value: Any) -> bool:

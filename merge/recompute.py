@@ -3,6 +3,7 @@
 from random import Random
 
 from merge.arithmetic import Combine, combination, count_wrong
+from merge.checkpoint import TensorInfo
 from merge.checks import equal
 from merge.parents import row_chunks, row_width
 from merge.quantized import count_far, quantized_names
@@ -14,6 +15,8 @@ SAMPLED_ELEMENTS = 1_000_000
 
 
 def recomputed(subject: Subject, depth: Depth) -> str:
+    if depth == "all" and not subject.parents:
+        raise Failed(f"nothing could be recomputed: {subject.lost}")
     need_parents(subject)
     if subject.recipe is None:
         return _requantized(subject)
@@ -28,7 +31,8 @@ def recomputed(subject: Subject, depth: Depth) -> str:
             f"{len(wrong)} of {len(names)} tensors are not what the recipe gives ({name}: {bad:,} of {seen:,} elements "
             f"off by more than one rounding): this is another merge than the one that was asked for"
         )
-    how = "every element" if depth == "all" else f"{len(names)} tensors, up to {SAMPLED_ELEMENTS:,} elements each"
+    all_of_them = f"every element of {len(names)} tensors"
+    how = all_of_them if depth == "all" else f"{len(names)} tensors, up to {SAMPLED_ELEMENTS:,} elements each"
     return f"{how}: within one rounding of the recipe in exact arithmetic"
 
 
@@ -37,12 +41,18 @@ def _sample(subject: Subject, depth: Depth) -> list[str]:
     names = [
         name
         for name, info in subject.checkpoint.tensors.items()
-        if info.shape == subject.parents[0].base.tensors[name].shape and not (subject.resized and "embed" in name)
+        if _is_the_parents(subject, name, info) and not (subject.resized and "embed" in name)
     ]
     if depth == "all" or len(names) <= SAMPLED_TENSORS:
         return names
     fixed = [names[0], names[-1], *(name for name in names if "embed" in name)]
     return list(dict.fromkeys([*fixed, *Random(0).sample(names, SAMPLED_TENSORS)]))[:SAMPLED_TENSORS]
+
+
+def _is_the_parents(subject: Subject, name: str, info: TensorInfo) -> bool:
+    """Whether there is what to compare with; `checks.tensors` tells of the others."""
+    theirs = subject.parents[0].base.tensors.get(name)
+    return theirs is not None and theirs.shape == info.shape
 
 
 def _compare(subject: Subject, combine: Combine, name: str, depth: Depth) -> tuple[int, int]:
@@ -62,7 +72,7 @@ def _compare(subject: Subject, combine: Combine, name: str, depth: Depth) -> tup
 
 def _requantized(subject: Subject) -> str:
     source = subject.parents[0].base
-    names = quantized_names(subject.checkpoint)
+    names = quantized_names(subject.checkpoint).keys() & source.tensors.keys()
     if not names:
         raise Skipped("neither a recipe nor quantized weights to compare with the parents")
     chosen = Random(0).sample(sorted(names), min(SAMPLED_TENSORS, len(names)))

@@ -10,13 +10,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from merge.checkpoint import DTYPE_NAMES, ITEM_BYTES, TOKENIZER_FILES, read_json
+from merge.child import python_code
 from merge.errors import MergeError, RecipeError
 from merge.output import check_disk, check_output, exclusive, publish
 from merge.parents import (
@@ -34,7 +34,6 @@ from merge.recipe import ACCUMULATES_IN_FLOAT32, Recipe, load_recipe
 from merge.subject import Check, Depth
 from merge.verify import verify
 
-_DIE_WITH_US = "import ctypes; ctypes.CDLL(None).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
 _MERGEKIT = "from mergekit.scripts.run_yaml import main; main(prog_name='mergekit')"
 _BAR = re.compile(r"Executing graph:\s+(\d+)%")
 
@@ -68,11 +67,12 @@ def run(recipe_file: Path, output: Path, options: RunOptions | None = None, root
         parents = find_parents(recipe, root or Path.cwd())
         for note in recipe.notes() + check_parents(recipe, parents):
             progress.note(note)
-        _check_disk(recipe, parents, output)
         require_mergekit()
         with exclusive(output, progress) as work:
             if options.exist_ok and output.exists():
                 return []
+            check_output(output)
+            _check_disk(recipe, parents, output)
             checks = _merge(recipe, parents, work, options, progress)
             finished = work / "out"
             publish(finished, output)
@@ -156,15 +156,7 @@ def mergekit_config(recipe: Recipe, parents: Sequence[Parent], names: dict[str, 
 def _run_mergekit(work: Path, recipe: Recipe, options: RunOptions, progress: Progress) -> None:
     own_tokenizer = recipe.tokenizer is not None or recipe.chat_template is not None
     command = [
-        *(
-            sys.executable,
-            "-c",
-            _DIE_WITH_US + _MERGEKIT,
-            "config.yml",
-            "out",
-            "--lazy-unpickle",
-            "--no-write-model-card",
-        ),
+        *python_code(_MERGEKIT, "config.yml", "out", "--lazy-unpickle", "--no-write-model-card"),
         *("--out-shard-size", str(options.shard_bytes), "--random-seed", str(options.seed)),
         *("--device", options.device, "--copy-tokenizer" if own_tokenizer else "--no-copy-tokenizer"),
     ]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from merge.adapter import read_adapter
 from merge.checkpoint import Checkpoint, read_checkpoint
-from merge.errors import CheckpointError
+from merge.errors import CheckpointError, RecipeError
 from merge.parents import Parent
 from merge.provenance import PROVENANCE, describe_parent, read_provenance
 from merge.recipe import Recipe, parse_recipe
@@ -34,7 +34,9 @@ class Subject:
     recipe: Recipe | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     lost: str | None = None
-    """Why the parents cannot be compared, where provenance names some."""
+    """Why there are no parents to compare with."""
+    broken: str | None = None
+    """What is wrong with its provenance."""
 
     @property
     def is_merge(self) -> bool:
@@ -54,13 +56,27 @@ class Skipped(Exception):
 
 
 def read_subject(folder: Path, parents: Sequence[Parent]) -> Subject:
+    """Raises CheckpointError where the folder is no whole checkpoint."""
     checkpoint = read_checkpoint(folder)
     provenance = read_provenance(folder)
-    if provenance is None:
-        return Subject(checkpoint, lost=f"no {PROVENANCE}: what it was made from is not known")
-    recipe = parse_recipe(provenance["recipe"]) if provenance["kind"] == "merge" else None
+    if provenance is None and not (folder / PROVENANCE).exists():
+        return Subject(checkpoint, parents, lost=f"no {PROVENANCE}: what it was made from is not known")
     try:
-        parents = parents or [_parent(entry) for entry in provenance["parents"]]
+        return _of_known_origin(checkpoint, provenance or {}, parents)
+    except (KeyError, TypeError, AttributeError, RecipeError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        lost = f"{PROVENANCE} does not say what it was made from ({what})"
+        return Subject(checkpoint, parents, lost=lost, broken=f"{lost}: nobody could make it again or compare it")
+
+
+def _of_known_origin(checkpoint: Checkpoint, provenance: Mapping[str, Any], parents: Sequence[Parent]) -> Subject:
+    """Raises KeyError, TypeError, AttributeError or RecipeError where the provenance is not as `merge` writes it."""
+    recipe = parse_recipe(provenance["recipe"]) if provenance["kind"] == "merge" else None
+    entries = provenance["parents"]
+    if not entries:
+        raise KeyError("parents")
+    try:
+        parents = parents or [_parent(entry) for entry in entries]
     except CheckpointError as error:
         return Subject(checkpoint, (), recipe, provenance, lost=f"its parents cannot be compared: {error}")
     return Subject(checkpoint, parents, recipe, provenance)

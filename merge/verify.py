@@ -8,12 +8,12 @@ import json
 import math
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from merge import checks
+from merge.child import python_module
 from merge.errors import CheckpointError
 from merge.parents import Parent
 from merge.recompute import recomputed
@@ -29,7 +29,8 @@ def verify(folder: Path, depth: Depth = "full", parents: Sequence[Parent] = ()) 
         subject = read_subject(folder, parents)
     except CheckpointError as error:
         return [Check("files", "failed", f"{error}; no engine could load it")]
-    return [_run(name, check, subject, depth) for name, check in _CHECKS.items()]
+    broken = [Check("provenance", "failed", subject.broken)] if subject.broken else []
+    return [*broken, *(_run(name, check, subject, depth) for name, check in _CHECKS.items())]
 
 
 def _run(name: str, check: "_Check", subject: Subject, depth: Depth) -> Check:
@@ -39,6 +40,8 @@ def _run(name: str, check: "_Check", subject: Subject, depth: Depth) -> Check:
         return Check(name, "failed", str(failure))
     except Skipped as reason:
         return Check(name, "skipped", str(reason))
+    except Exception as error:  # noqa: BLE001  a damaged file can end a check in any way; the others are still to be told
+        return Check(name, "failed", f"it could not be checked: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _logits(subject: Subject, depth: Depth) -> str:
@@ -68,9 +71,8 @@ def probe_in_child(models: Sequence[Parent]) -> list[dict[str, Any]]:
     paths = json.dumps([[str(folder.resolve()) for folder in pair] for pair in folders])
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(
-        [sys.executable, "-m", "merge.probe", paths], capture_output=True, text=True, env=environment,
-        cwd=Path(__file__).parent.parent, check=False,
-    )  # fmt: skip
+        python_module("merge.probe", paths), capture_output=True, text=True, env=environment, check=False
+    )
     results: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["no message"]

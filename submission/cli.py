@@ -4,14 +4,13 @@ Exit codes: 0 done, 1 an error or a failure found, 2 usage, 130 interrupted, 143
 """
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from solver.entry import run_commands
+from solver.entry import run_commands, unwind_on_sigterm
 from solver.errors import UsageError
 
 app = typer.Typer(
@@ -185,11 +184,6 @@ def _model_folder(model: str | None) -> Path | None:
     return asyncio.run(find_model(None))
 
 
-def _end(number: int, _frame: object) -> NoReturn:
-    """As an exception, so that processes are ended and gigabytes of half-done work removed on the way out."""
-    sys.exit(128 + number)
-
-
 def _choices(text: str, known: tuple[str, ...], option: str) -> Any:
     chosen = tuple(part.strip() for part in text.split(",") if part.strip())
     if not chosen or not set(chosen) <= set(known):
@@ -198,5 +192,5 @@ def _choices(text: str, known: tuple[str, ...], option: str) -> Any:
 
 
 def main() -> NoReturn:
-    signal.signal(signal.SIGTERM, _end)
+    unwind_on_sigterm()
     run_commands(app, interrupted="interrupted", extra="kaggle")

@@ -10,7 +10,7 @@ import typer
 import merge.cli
 import solver.cli
 import submission.cli
-from solver.entry import run_commands
+from solver.entry import run_commands, unwind_on_sigterm
 from solver.errors import InputError, SolverError, UsageError
 
 ENDINGS: dict[str, tuple[BaseException | None, int, str]] = {
@@ -29,7 +29,7 @@ ENDINGS: dict[str, tuple[BaseException | None, int, str]] = {
 
 @pytest.fixture(autouse=True)
 def handler_of_the_tests() -> Iterator[None]:
-    """The submission's command line sets one of its own."""
+    """`merge` and `submission` set one of their own."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
@@ -56,6 +56,27 @@ def test_an_ending_is_an_exit_code_and_at_most_one_line(
         run_commands(app_that(ending), interrupted="nothing was done", extra="kaggle")
     assert left.value.code == code
     assert capsys.readouterr().err == said
+
+
+def test_sigterm_unwinds_the_command_and_is_told_as_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, done = typer.Typer(pretty_exceptions_enable=False), []
+
+    @app.command()
+    def command() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            done.append("cleared")
+
+    monkeypatch.setattr(sys, "argv", ["program"])
+    unwind_on_sigterm()
+    with pytest.raises(SystemExit) as left:
+        run_commands(app, interrupted="nothing was done")
+    assert left.value.code == 143
+    assert capsys.readouterr().err == "error: nothing was done\n"
+    assert done == ["cleared"]
 
 
 def test_a_missing_module_is_a_bug_where_no_extra_would_bring_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,3 +182,27 @@ def test_exact_arithmetic_of_each_method_it_knows(tmp_path: Path) -> None:
     assert np.allclose(slerp, (a + b) / 2 / np.cos(angle / 2), atol=1e-3)
     ties = parse_recipe("merge_method: ties\nbase_model: a\n" + two)
     assert combination(ties, find_parents(ties, tmp_path)) is None
+
+
+def test_weights_that_may_not_be_read_are_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(file: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    folder = make_checkpoint(tmp_path / "a")
+    monkeypatch.setattr("merge.checkpoint.weights.read_header", refused)
+    with pytest.raises(CheckpointError, match=r"cannot read .*/a/model\.safetensors: Permission denied"):
+        read_checkpoint(folder)
+
+
+def test_weights_that_cancel_are_not_divided_by_their_sum_as_mergekit_does_not(tmp_path: Path) -> None:
+    for number, name in enumerate(("base", "a", "b")):
+        make_checkpoint(tmp_path / name, number)
+    recipe = parse_recipe(
+        "merge_method: task_arithmetic\nbase_model: base\nparameters: {normalize: true}\nmodels:\n"
+        "- {model: a, parameters: {weight: 0.5}}\n- {model: b, parameters: {weight: -0.5}}"
+    )
+    parents = find_parents(recipe, tmp_path)
+    combine = combination(recipe, parents)
+    assert combine is not None
+    base, a, b = (parent.rows("model.norm.weight", 0, 32).astype(np.float64) for parent in parents)
+    np.testing.assert_allclose(combine("model.norm.weight", 0, 32).values, base + 0.5 * a - 0.5 * b, rtol=1e-12)

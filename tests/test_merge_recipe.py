@@ -45,6 +45,22 @@ def test_every_shipped_recipe_is_read(path: Path) -> None:
         (LINEAR + "dtype: float8", "'dtype'"),
         ("merge_method: linear\nslices: []", "'slices'"),
         (LINEAR.replace("0.3", "null"), "'models.0.parameters.weight"),
+        (LINEAR.replace("merge_method", "merge_methd"), "unknown key 'merge_methd': did you mean 'merge_method'?"),
+        (LINEAR.replace("model: b", "modle: b"), "unknown key 'models.1.modle': did you mean 'model'?"),
+        (LINEAR.replace("0.3", ".nan"), "weight nan in a is no finite number"),
+        (LINEAR.replace("0.7", "-.inf"), "weight -inf in b is no finite number"),
+        (LINEAR.replace("0.7", "[0.1, .inf]"), "weight inf in b is no finite number"),
+        (LINEAR.replace("0.7", "[{filter: mlp, value: .nan}, {value: 1}]"), "weight nan in b is no finite number"),
+        (LINEAR.replace("0.7", "1" + 400 * "0"), "in b is no finite number"),
+        (
+            "merge_method: slerp\nbase_model: a\nparameters: {t: .nan}\nmodels: [{model: a}, {model: b}]",
+            "t nan in parameters is no finite number",
+        ),
+        (
+            LINEAR.replace("0.3", "0.5").replace("0.7", "-0.5"),
+            "the weights sum to 0, and linear divides by their sum: give others, or set parameters: {normalize: false}",
+        ),
+        (LINEAR.replace("0.3", "0").replace("0.7", "0.0"), "the weights sum to 0"),
     ],
 )
 def test_a_wrong_recipe_is_refused_in_one_line(text: str, said: str) -> None:
@@ -66,6 +82,13 @@ def test_weights_that_do_not_sum_to_one_are_allowed_and_said() -> None:
     assert "sum to 0.9, not 1: mergekit divides by the sum" in parse_recipe(LINEAR.replace("0.7", "0.6")).notes()[0]
     unscaled = LINEAR.replace("0.7", "0.6") + "parameters: {normalize: false}"
     assert "the merged weights are scaled by that" in parse_recipe(unscaled).notes()[0]
+
+
+def test_weights_that_cancel_are_allowed_where_nothing_divides_by_them() -> None:
+    cancelling = LINEAR.replace("0.3", "0.5").replace("0.7", "-0.5")
+    assert parse_recipe(cancelling + "parameters: {normalize: false}").scalar_weights() == [0.5, -0.5]
+    difference = cancelling.replace("linear", "task_arithmetic") + "base_model: c\nparameters: {normalize: true}"
+    assert parse_recipe(difference).scalar_weights() == [0.5, -0.5]
 
 
 @given(st.floats(0, 1))

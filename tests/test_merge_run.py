@@ -1,6 +1,7 @@
 """`merge run`: refusals before anything is written, and an output that is whole or not there. mergekit itself runs in
 test_merge_real.py; here a stand-in does its part."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import pytest
 import merge.run
 from merge.checkpoint import read_checkpoint
 from merge.errors import MergeError, RecipeError
+from merge.output import exclusive
+from merge.progress import Progress
 from merge.provenance import read_provenance
 from merge.run import RunOptions, parse_bytes, run
 from merge.verify import verify
@@ -89,6 +92,11 @@ def again(**options: object) -> Callable[[Path], None]:
     return apply
 
 
+def again_as_adapter(folder: Path) -> None:
+    shutil.rmtree(folder / "tir")
+    make_adapter(folder / "tir")
+
+
 REFUSED = [
     (again(architectures=["Qwen2ForCausalLM"]), "different architectures: LlamaForCausalLM in"),
     (again(vocab=300), "different vocabularies: 259 tokens in"),
@@ -103,6 +111,9 @@ REFUSED = [
     (lambda f: os.truncate(f / "tir/model.safetensors", 9000), "is cut short"),
     (lambda f: shutil.rmtree(f / "tir"), "no folder"),
     (lambda f: (f / "tir/tokenizer.json").write_text('{"model": 1}'), "tokenizer"),
+    (lambda f: (f / "tir/tokenizer_config.json").write_text("{"), "tokenizer_config.json is not JSON"),
+    (lambda f: (f / "cot/generation_config.json").write_text("{"), "generation_config.json is not JSON"),
+    (again_as_adapter, "tir is an adapter, no checkpoint: a recipe names it behind its base, BASE+ADAPTER"),
     (lambda f: (f / "tir/tokenizer_config.json").write_text('{"chat_template": "x"}'), "different chat templates"),
     (lambda f: (f / "out").mkdir(), "out is there already"),
     (lambda f: (f / "recipe.yml").write_text(RECIPE.replace("linear", "liner")), "did you mean 'linear'?"),
@@ -127,6 +138,18 @@ def test_too_little_disk_is_refused_with_both_numbers(folder: Path, monkeypatch:
     with pytest.raises(MergeError, match=r"not enough disk at .*: 0\.1 GB needed, 0\.0 GB free"):
         run(Path("recipe.yml"), Path("out"), QUICK)
     assert left(folder) == set()
+
+
+def test_what_a_killed_merge_left_is_cleared_before_the_disk_is_asked_for_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = folder / ".out.partial" / "out" / "model.safetensors"
+    rest.parent.mkdir(parents=True)
+    rest.write_bytes(b"half")
+    sizes = {True: 1000, False: 10**9}
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, sizes[rest.exists()]))
+    run(Path("recipe.yml"), Path("out"), QUICK)
+    assert left(folder) == {"out"}
 
 
 def test_missing_mergekit_is_told_with_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +206,23 @@ def test_a_killed_merge_leaves_nothing_that_looks_finished_and_its_child_ends(
     assert left(folder) == {"out"}
 
 
+def test_sigterm_ends_a_merge_as_ctrl_c_does(folder: Path) -> None:
+    code = (
+        "import sys, merge.run as r, merge.cli; r._MERGEKIT, r.require_mergekit = sys.argv.pop(1), lambda: None\n"
+        "merge.cli.main()"
+    )
+    command = [sys.executable, "-c", code, STAND_IN, "run", "recipe.yml", "out"]
+    environment = {**os.environ, "MERGEKIT_FAULT": "hang"}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_for((folder / ".out.partial/out/model.safetensors").exists)
+    process.terminate()
+    _, said = process.communicate()
+    assert process.returncode == 143
+    assert said.endswith("error: interrupted: nothing half done is left\n")
+    assert left(folder) == set()
+    assert not children_at(folder)
+
+
 def wait_for(condition: Callable[[], object]) -> None:
     for _ in range(600):
         if condition():
@@ -209,6 +249,21 @@ def test_of_builds_at_once_one_writes_and_the_others_find_it_done(folder: Path) 
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert left(folder) == {"out"}
     assert all(check.status != "failed" for check in verify(Path("out"), "weights"))
+
+
+def test_a_merge_that_waited_for_another_of_the_same_name_does_not_replace_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def after_another(output: Path, progress: Progress) -> Iterator[Path]:
+        output.mkdir()
+        with exclusive(output, progress) as work:
+            yield work
+
+    monkeypatch.setattr(merge.run, "exclusive", after_another)
+    with pytest.raises(MergeError, match="out is there already"):
+        run(Path("recipe.yml"), Path("out"), QUICK)
+    assert left(folder) == {"out"}
 
 
 def test_threads_of_one_process_wait_for_each_other_too(folder: Path) -> None:

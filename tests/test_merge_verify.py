@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import merge.verify
 from merge.checkpoint import from_float32, read_checkpoint, write_safetensors
 from merge.parents import Parent, find_parents
 from merge.provenance import describe_checkpoint, describe_parent, write_manifest, write_provenance
 from merge.recipe import parse_recipe
-from merge.subject import Check
+from merge.subject import Check, Depth, Subject
 from merge.verify import verify
 from tests.checkpoints import make_adapter, make_checkpoint, write_tokenizer
 
@@ -62,9 +63,12 @@ def test_a_right_merge_passes_every_check_but_loading(merged: Path) -> None:
     assert {name for name, check in found.items() if check.status != "ok"} == {"loads, logits"}
 
 
-def rewrite(folder: Path, change: Callable[[str, np.ndarray], np.ndarray], dtype: str = "BF16") -> None:
+def rewrite(
+    folder: Path, change: Callable[[str, np.ndarray], np.ndarray], dtype: str = "BF16", extra: str | None = None
+) -> None:
     tensors = read_checkpoint(folder).tensors
     values = {name: change(name, info.floats().reshape(info.shape).copy()) for name, info in tensors.items()}
+    values |= {extra: np.ones(4, np.float32)} if extra else {}
     shapes = {name: (dtype, tensor.shape) for name, tensor in values.items()}
     write_safetensors(folder / "model.safetensors", shapes, lambda name: [from_float32(values[name], dtype)])
     write_manifest(folder)
@@ -91,6 +95,11 @@ def nudge(name: str, tensor: np.ndarray) -> np.ndarray:
 
 FAULTS: list[tuple[str, Callable[[Path], object], str]] = [
     ("files", lambda f: (f / "model.safetensors").unlink(), "no engine could load it"),
+    (
+        "files",
+        lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": []}}'),
+        "no weight_map of file",
+    ),
     ("manifest", lambda f: (f / "tokenizer_config.json").unlink(), "tokenizer_config.json of SHA256SUMS is gone"),
     ("manifest", lambda f: (f / "generation_config.json").write_text('{"eos_token_id": 2}'), "has changed since"),
     ("tensors", lambda f: rewrite(f, lambda n, t: t[:24] if "up_proj" in n else t), "it would not load"),
@@ -110,6 +119,25 @@ FAULTS: list[tuple[str, Callable[[Path], object], str]] = [
     ("chat template", lambda f: (f / "chat_template.jinja").write_text("x"), "not the parents' chat template"),
     ("generation config", lambda f: (f / "generation_config.json").unlink(), "it would not stop at their end tokens"),
     ("generation config", lambda f: edit(f, "generation_config.json", eos_token_id=0), "would run on or stop early"),
+    (
+        "generation config",
+        lambda f: (f / "generation_config.json").write_text("{"),
+        "merged/generation_config.json is no JSON object: engines would ignore it",
+    ),
+    ("generation config", lambda f: (f / "generation_config.json").write_text("[]"), "is no JSON object"),
+    ("chat template", lambda f: (f / "tokenizer_config.json").write_text("{"), "tokenizer_config.json is not JSON"),
+    ("tensors", lambda f: rewrite(f, lambda n, t: t, extra="model.extra.weight"), "model.extra.weight is in no parent"),
+    (
+        "provenance",
+        lambda f: (f / "provenance.json").write_text('{"kind": "merge"}'),
+        "provenance.json does not say what it was made from (no 'recipe'): nobody could make it again",
+    ),
+    ("provenance", lambda f: (f / "provenance.json").write_text("{"), "does not say what it was made from"),
+    ("provenance", lambda f: edit(f, "provenance.json", recipe="merge_method: liner"), "did you mean 'linear'?"),
+    ("provenance", lambda f: edit(f, "provenance.json", recipe=5), "does not say what it was made from"),
+    ("provenance", lambda f: edit(f, "provenance.json", parents=[]), "(no 'parents')"),
+    ("provenance", lambda f: edit(f, "provenance.json", parents=["cot"]), "does not say what it was made from"),
+    ("tensors", lambda f: edit(f, "config.json", architectures=5), "it could not be checked: TypeError"),
 ]
 
 
@@ -122,6 +150,27 @@ def test_each_fault_is_found_and_told_in_one_line(
     assert check.status == "failed"
     assert said in check.text
     assert "\n" not in check.text
+
+
+def test_a_check_that_breaks_down_fails_and_the_others_still_run(merged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(subject: Subject, depth: Depth) -> str:
+        raise OverflowError("two\nlines")
+
+    monkeypatch.setitem(merge.verify._CHECKS, "finite", broken)
+    found = findings(merged)
+    assert found["finite"] == Check("finite", "failed", "it could not be checked: OverflowError: two lines")
+    assert {name for name, check in found.items() if check.status != "ok"} == {"finite", "loads, logits"}
+
+
+@pytest.mark.parametrize("damage", ["extra", "generation_config.json", "provenance.json"])
+def test_damage_outside_the_weights_leaves_the_recomputing_of_the_weights(merged: Path, damage: str) -> None:
+    if damage == "extra":
+        rewrite(merged, lambda name, tensor: tensor, extra="model.extra.weight")
+    else:
+        (merged / damage).write_text("{", "utf-8")
+    found = findings(merged)
+    assert found["recomputed"].status == ("skipped" if damage == "provenance.json" else "ok")
+    assert found["finite"].status == "ok"
 
 
 def test_the_wrong_weights_are_found_even_where_every_number_is_plausible(merged: Path) -> None:
@@ -183,6 +232,32 @@ def test_a_parent_that_changed_since_is_not_compared_but_told(merged: Path, tmp_
     check = findings(merged)["recomputed"]
     assert check.status == "skipped"
     assert "base+cot has changed since they were merged" in check.text
+
+
+def test_parents_that_are_gone_fail_where_every_element_was_to_be_recomputed(
+    merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("merge.verify.probe_in_child", lambda models: [GOOD] * len(models))
+    shutil.move(tmp_path / "tir", tmp_path / "elsewhere")
+    assert findings(merged)["recomputed"].status == "skipped"
+    check = findings(merged, "all")["recomputed"]
+    assert check.status == "failed"
+    assert f"{tmp_path}/tir is no checkpoint: no such folder" in check.text
+
+
+@pytest.mark.parametrize(
+    "line", ["chat_template: chatml", "chat_template: auto", "tokenizer: {source: tir}", "tokenizer: {source: union}"]
+)
+def test_a_lost_chat_template_is_found_whatever_the_recipe_says_of_it(merged: Path, line: str) -> None:
+    edit(merged, "provenance.json", recipe=RECIPE + line)
+    assert findings(merged)["chat template"].status == "ok"
+    settings = json.loads((merged / "tokenizer_config.json").read_text("utf-8"))
+    del settings["chat_template"]
+    (merged / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    (merged / "SHA256SUMS").unlink()
+    check = findings(merged)["chat template"]
+    assert check.status == "failed"
+    assert "though its parents have one" in check.text
 
 
 def quantize_rows(folder: Path, source: Path, dtype: str, *, wrong: bool = False) -> None:
