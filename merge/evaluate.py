@@ -3,7 +3,6 @@ its journal is read."""
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from merge.checkpoint import sha256
+from merge.child import python_module
 from merge.errors import MergeError
 from merge.figures import Evaluation, columns, summarize
 from merge.identity import claim, identify_model
@@ -23,9 +23,6 @@ from solver.journal import History, read_journal, refuse_if_in_use
 from solver.problem import read_problems
 from solver.types import Attempt
 
-_ROOT = Path(__file__).parent.parent
-# SIGTERM when this process is gone (PR_SET_PDEATHSIG): the solver would else go on, and keep the accelerator's memory.
-_SOLVER = "import ctypes, runpy; ctypes.CDLL(None).prctl(1, 15); runpy.run_module('solver', None, '__main__', True)"
 # Deadlines, a quorum or hopelessness would end attempts that are to be counted.
 _TO_THE_END = (
     "consensus.uncatchable=false",
@@ -128,7 +125,7 @@ def solver_command(model: Path, problems: Path, journal: Path, options: Evaluate
     k = options.attempts
     settings = [f"consensus.quorum={k}", *_TO_THE_END, *options.settings]
     return [
-        *(sys.executable, "-c", _SOLVER, "solve", str(problems), "-o", str(journal.with_suffix(".csv"))),
+        *python_module("solver", "solve", str(problems), "-o", str(journal.with_suffix(".csv"))),
         *("--journal", str(journal), "--attempts", str(k), "--seed", str(options.seed), "--plain"),
         *(("--preset", options.preset) if options.preset else ()),
         *(() if options.engine == "scripted" else ("--model", str(model))),
@@ -144,7 +141,6 @@ def _run_solver(model: Path, problems: Path, journal: Path, options: EvaluateOpt
         done = subprocess.run(
             solver_command(model, problems, journal, options),
             stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))},
         )  # fmt: skip
     if done.returncode:
         lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()] or ["no message"]

@@ -9,6 +9,7 @@ The error is that of the difference on the same problems.
 """
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +60,10 @@ def parse_weights(text: str) -> list[float]:
             if step <= 0 or end < start or abs(steps - round(steps)) > 1e-6:
                 raise ValueError(text)
             return [round(start + step * number, 6) for number in range(round(steps) + 1)]
-        return list(dict.fromkeys(round(float(part), 6) for part in text.split(",")))
+        found = [round(float(part), 6) for part in text.split(",")]
+        if not all(map(math.isfinite, found)):
+            raise ValueError(text)
+        return list(dict.fromkeys(found))
     except (ValueError, ZeroDivisionError, OverflowError):
         raise RecipeError(f"--weights {text}: write it as 0:1:0.1, with steps that meet the end, or 0,0.3,1") from None
 

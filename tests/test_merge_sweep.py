@@ -308,7 +308,7 @@ def test_weights_are_read(text: str, weights: list[float]) -> None:
     assert parse_weights(text) == weights
 
 
-@pytest.mark.parametrize("text", ["", "0:1", "0:1:0", "1:0:0.1", "0:1:0.3", "a,b", "0:inf:1"])
+@pytest.mark.parametrize("text", ["", "0:1", "0:1:0", "1:0:0.1", "0:1:0.3", "a,b", "0:inf:1", "nan", "0,inf"])
 def test_other_weights_are_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="write it as"):
         parse_weights(text)
