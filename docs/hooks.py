@@ -16,6 +16,7 @@ _BENCHES = {"budget_long": "budget", "throughput_192": "throughput", "throughput
 _RUNS = {  # results of the solver's own commands
     "genselect": "GenSelect on the examples, by the embedded model",
     "gsm8k_200": "200 problems of GSM8K in ten minutes, by the embedded model",
+    "merge_weights": "The embedded model's parents, and merges of them from one to the other",
     "miniature": "The embedded model on problems it was not trained on",
 }
 sys.path.insert(0, str(PROJECT))
