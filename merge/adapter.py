@@ -48,6 +48,12 @@ class Delta:
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         return np.float32(self.scale) * (self.b[start:stop] @ self.a)
 
+    def magnitude(self, start: int, stop: int) -> NDArray[np.float32]:
+        """What rounding in `rows` is relative to: two sums of r products in float32 may be r / 4 times 2**-21 of this
+        apart, for they may add in another order (other blocks of rows, another processor)."""
+        products: NDArray[np.float32] = np.abs(self.b[start:stop]) @ np.abs(self.a)
+        return products * np.float32(abs(self.scale) * max(1.0, len(self.a) / 4))
+
 
 @dataclass(frozen=True)
 class Adapter:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from merge.adapter import Adapter, check_adapter, read_adapter
@@ -51,6 +52,12 @@ class Parent:
         rows = info.floats(start * width, stop * width).reshape(-1, width)
         delta = self.adapter.deltas.get(name) if self.adapter else None
         return rows if delta is None else rows + delta.rows(start, stop)
+
+    def magnitude(self, name: str, start: int, stop: int) -> Floats:
+        """What float32's rounding of `rows` is relative to: far more than they where base and adapter nearly cancel."""
+        rows = np.abs(Parent(self.reference, self.base).rows(name, start, stop))
+        delta = self.adapter.deltas.get(name) if self.adapter else None
+        return rows if delta is None else rows + delta.magnitude(start, stop)
 
 
 def row_width(info: TensorInfo) -> int:

@@ -1,6 +1,7 @@
 """Reading checkpoints without torch, adding adapters, exact arithmetic and rounding; numbers compared with torch's."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
-from merge.adapter import read_adapter
+from merge.adapter import Delta, read_adapter
 from merge.arithmetic import Expected, combination, count_wrong, rounding_error
 from merge.checkpoint import PRECISION, from_float32, read_checkpoint, to_float32
 from merge.errors import CheckpointError
@@ -151,6 +153,23 @@ def test_a_fused_parent_is_base_and_adapter_in_float32(tmp_path: Path) -> None:
     assert np.abs(fused.tensors[name].floats().reshape(32, 48) - exact).max() < 1e-6
     untouched = "model.norm.weight"
     assert np.array_equal(fused.tensors[untouched].floats(), parent.base.tensors[untouched].floats())
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_merge_is_right_in_whatever_order_its_adapters_products_were_added(seed: int) -> None:
+    """Base and adapter cancel here but for rounding, which is all that is left and another on each processor."""
+    generator = np.random.default_rng(seed)
+    a, b = generator.normal(size=(16, 32)).astype(np.float32), generator.normal(size=(24, 16)).astype(np.float32)
+    order = generator.permutation(16).tolist()
+    base = -np.float32(2) * np.add.reduce([np.outer(b[:, k], a[k]) for k in range(16)])
+
+    def fused(order: Sequence[int]) -> NDArray[np.float32]:
+        return np.asarray(base + np.float32(2) * np.add.reduce([np.outer(b[:, k], a[k]) for k in order]))
+
+    delta = Delta(a, b, 2.0)
+    slack = 2.0**-21 * (np.abs(base) + delta.magnitude(0, 24)).astype(np.float64)
+    assert np.all(np.abs(fused(order).astype(np.float64) - (base + delta.rows(0, 24))) <= slack)
+    assert slack.max() < 2.0**-12 * np.abs(base).max()  # a wrong merge is still one: bfloat16 rounds to 2**-9
 
 
 def test_rows_are_cut_without_loss_or_overlap(tmp_path: Path) -> None:
