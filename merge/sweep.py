@@ -101,8 +101,8 @@ def _identity(recipe: Recipe, problems: Path, options: SweepOptions) -> dict[str
 
 def _take_over(output: Path, identity: Mapping[str, Any]) -> None:
     """Raises MergeError where points, a journal or a checkpoint in the folder belong to another sweep."""
-    for results in (output / _POINTS, *sorted(output.glob("weight-*"))):
-        claim(output / _IDENTITY, identity, results)
+    found = [output / _POINTS, *sorted(output.glob("weight-*"))]
+    claim(output / _IDENTITY, identity, next((it for it in found if it.exists()), output / _POINTS))
 
 
 def _read_points(output: Path) -> dict[float, Point]:

@@ -125,6 +125,16 @@ def test_points_of_parents_that_changed_are_not_mixed_in(folder: Path, monkeypat
         sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
 
 
+def test_a_sweep_killed_before_its_first_point_is_not_gone_on_with_by_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_evaluation(monkeypatch, fail_at=0)
+    with pytest.raises(MergeError, match="the solver failed"):
+        sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
+    with pytest.raises(MergeError, match="is of other seed"):
+        sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), dataclasses.replace(OPTIONS, seed=1))
+
+
 def test_weights_that_all_score_the_same_are_not_chosen_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_evaluation(monkeypatch)
     text = sweep(Path("recipe.yml"), [0.25, 0.5], Path("problems.csv"), Path("out"), OPTIONS)
