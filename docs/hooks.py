@@ -105,7 +105,8 @@ def figures() -> Iterator[str]:
         yield f"| [{path.stem}](#{path.stem}) | {measured(path.stem)} |"
     yield "\nWhat of this the rules of decision rest on, as pictures: [how it decides](decisions.md).\n"
     for path in results:
-        yield path.read_text("utf-8").replace("\n## ", "\n### ").replace("# ", "## ", 1) + "\n"
+        text = re.sub(r"\]\(([\w-]+)\.md\)", r"](#\1)", path.read_text("utf-8"))  # to another result: on this very page
+        yield text.replace("\n## ", "\n### ").replace("# ", "## ", 1) + "\n"
 
 
 def measured(name: str) -> str:

@@ -51,9 +51,12 @@ def combination(recipe: Recipe, parents: Sequence[Parent]) -> Combine | None:
 
 def _sum(parents: Sequence[Parent], weights: Sequence[float], slack: float = 2.0**-21) -> Combine:
     def combine(name: str, start: int, stop: int) -> Expected:
-        terms = [w * p.rows(name, start, stop).astype(np.float64) for p, w in zip(parents, weights, strict=True)]
-        sizes = [abs(w) * p.magnitude(name, start, stop) for p, w in zip(parents, weights, strict=True)]
-        return Expected(np.add.reduce(terms), slack * np.add.reduce(sizes).astype(np.float64))
+        values, sizes = np.zeros(1), np.zeros(1)
+        for parent, weight in zip(parents, weights, strict=True):
+            rows, magnitude = parent.rows_and_magnitude(name, start, stop)
+            values = values + weight * rows.astype(np.float64)
+            sizes = sizes + abs(weight) * magnitude
+        return Expected(values, slack * sizes)
 
     return combine
 

@@ -4,11 +4,10 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from merge.errors import MergeError
-from merge.progress import Progress
 
 _SLACK_BYTES = 64 * 2**20  # tokenizer, manifest, rounding of the file system
 
@@ -32,7 +31,7 @@ def check_disk(output: Path, num_bytes: int, why: str = "") -> None:
 
 
 @contextlib.contextmanager
-def exclusive(output: Path, progress: Progress) -> Iterator[Path]:
+def exclusive(output: Path, say: Callable[[str], None]) -> Iterator[Path]:
     """A work folder beside the output that one process at a time has, and that is gone afterwards.
 
     What a killed process left of it is cleared first, so ask inside whether the disk has room; and once more whether
@@ -45,7 +44,7 @@ def exclusive(output: Path, progress: Progress) -> Iterator[Path]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress.step(f"waiting for another process that makes {output}")
+            say(f"waiting for another process that makes {output}")
             fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if lock.stat().st_ino == os.fstat(file.fileno()).st_ino:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merge.adapter import Adapter, check_adapter, read_adapter
+from merge.adapter import Adapter, Delta, check_adapter, read_adapter
 from merge.checkpoint import (
     DTYPE_NAMES,
     TOKENIZER_FILES,
@@ -47,17 +47,21 @@ class Parent:
 
     def rows(self, name: str, start: int, stop: int) -> Floats:
         """Rows of a tensor (elements, where it has one dimension) in float32."""
+        rows, delta = self._parts(name, start, stop)
+        return rows if delta is None else rows + delta.rows(start, stop)
+
+    def rows_and_magnitude(self, name: str, start: int, stop: int) -> tuple[Floats, Floats]:
+        """And what rounding them in float32 is relative to, far more than they where base and adapter nearly cancel."""
+        rows, delta = self._parts(name, start, stop)
+        if delta is None:
+            return rows, np.abs(rows)
+        return rows + delta.rows(start, stop), np.abs(rows) + delta.magnitude(start, stop)
+
+    def _parts(self, name: str, start: int, stop: int) -> tuple[Floats, Delta | None]:
         info = self.base.tensors[name]
         width = row_width(info)
         rows = info.floats(start * width, stop * width).reshape(-1, width)
-        delta = self.adapter.deltas.get(name) if self.adapter else None
-        return rows if delta is None else rows + delta.rows(start, stop)
-
-    def magnitude(self, name: str, start: int, stop: int) -> Floats:
-        """What float32's rounding of `rows` is relative to: far more than they where base and adapter nearly cancel."""
-        rows = np.abs(Parent(self.reference, self.base).rows(name, start, stop))
-        delta = self.adapter.deltas.get(name) if self.adapter else None
-        return rows if delta is None else rows + delta.magnitude(start, stop)
+        return rows, self.adapter.deltas.get(name) if self.adapter else None
 
 
 def row_width(info: TensorInfo) -> int:

@@ -73,7 +73,7 @@ def quantize(source: Path, output: Path, options: QuantizeOptions) -> tuple[list
         check_output(output)
         if options.scheme == "w4a16":
             progress.note(INT4_WARNING)
-        with exclusive(output, progress) as work:
+        with exclusive(output, progress.step) as work:
             check_output(output)
             check_disk(output, checkpoint.num_bytes)
             python = _environment(options, progress)
@@ -118,7 +118,7 @@ def _environment(options: QuantizeOptions, progress: Progress) -> Path:
             f"{folder} (about 450 MB, needs a package index)"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder, progress) as partial:
+    with exclusive(folder, progress.step) as partial:
         if not python.exists():
             progress.step(f"making the environment {folder}")
             _make_environment(partial)

@@ -68,7 +68,7 @@ def run(recipe_file: Path, output: Path, options: RunOptions | None = None, root
         for note in recipe.notes() + check_parents(recipe, parents):
             progress.note(note)
         require_mergekit()
-        with exclusive(output, progress) as work:
+        with exclusive(output, progress.step) as work:
             if options.exist_ok and output.exists():
                 return []
             check_output(output)

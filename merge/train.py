@@ -5,7 +5,6 @@ The adapter that a merge reads is written at the end, beside its destination and
 """
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from merge.checkpoint import TOKENIZER_FILES, read_checkpoint
+from merge.output import exclusive
 from merge.parents import copy_files, write_config
 from merge.samples import TokenSample, read_samples, tokenize
 from merge.schedule import learning_rate, make_batches, padding_saved
@@ -106,7 +106,6 @@ class Training:
                 saved.write(self.state())
                 written = time.monotonic()
         saved.write(self.state())
-        self._write(saved)
 
     def _take_step(self, batch: Sequence[TokenSample]) -> float:
         import torch
@@ -165,12 +164,10 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
 
-    def _write(self, saved: SavedTraining) -> None:
-        """The adapter (or the whole model) in bfloat16, as a merge reads it."""
+    def write(self, saved: SavedTraining, partial: Path) -> None:
+        """The adapter (or the whole model) in bfloat16, as a merge reads it: in a new folder, then as the output."""
         import torch
 
-        partial = saved.output.with_name(f".{saved.output.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
         self.model.to(torch.bfloat16).save_pretrained(partial)
         if self.config.rank == 0:
             _complete(Path(self.config.base), partial)
@@ -240,13 +237,15 @@ def train(config: TrainConfig) -> None:
     samples = load_tokens(config, load_config(config.preset))
     saved = SavedTraining(Path(config.output), identify(config, samples))
     saved.prepare()
-    training = resume(config, samples, saved)
     lengths = [len(it) for it in samples]
-    _say(
-        f"{len(samples)} samples, {sum(lengths)} tokens, {training.num_steps} steps; "
-        f"{padding_saved(lengths, training.batches):.1f} times fewer positions than padded to the longest"
-    )
-    training.run(saved)
+    with exclusive(saved.output, _say) as work:
+        training = resume(config, samples, saved)
+        _say(
+            f"{len(samples)} samples, {sum(lengths)} tokens, {training.num_steps} steps; "
+            f"{padding_saved(lengths, training.batches):.1f} times fewer positions than padded to the longest"
+        )
+        training.run(saved)
+        training.write(saved, work / "out")
 
 
 def _say(text: str) -> None:

@@ -41,7 +41,7 @@ class Machinery:
         await self.sandbox.start()
         folder = None
         if name != "scripted":
-            built = "" if config.engine.model is not None else " (the embedded one is built once, in about two minutes)"
+            built = "" if config.engine.model is not None else " (the embedded one is built once, in about a minute)"
             enter(f"finding the model{built}")
             folder = await find_model(config.engine.model, config.engine.embedded)
         tokenizer = load_tokenizer(folder) if folder is not None else ByteTokenizer()

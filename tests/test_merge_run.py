@@ -18,7 +18,6 @@ import merge.run
 from merge.checkpoint import read_checkpoint
 from merge.errors import MergeError, RecipeError
 from merge.output import exclusive
-from merge.progress import Progress
 from merge.provenance import read_provenance
 from merge.run import RunOptions, parse_bytes, run
 from merge.verify import verify
@@ -255,9 +254,9 @@ def test_a_merge_that_waited_for_another_of_the_same_name_does_not_replace_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def after_another(output: Path, progress: Progress) -> Iterator[Path]:
+    def after_another(output: Path, say: Callable[[str], None]) -> Iterator[Path]:
         output.mkdir()
-        with exclusive(output, progress) as work:
+        with exclusive(output, say) as work:
             yield work
 
     monkeypatch.setattr(merge.run, "exclusive", after_another)

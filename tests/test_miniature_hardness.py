@@ -19,21 +19,26 @@ from tests.test_train import prepare
 TRAINED = [name for name, family in FAMILIES.items() if not family.held_out]
 
 
-def test_the_chance_to_draw_is_that_of_a_miss_and_one_where_nothing_was_measured() -> None:
+def test_the_chance_to_draw_is_that_of_a_miss_a_tenth_at_least_and_one_where_nothing_was_measured() -> None:
     nats = {"known": [0.0, math.log(4)]}
-    assert chance_to_draw(nats, "known", 0) == 0
+    assert chance_to_draw(nats, "known", 0) == 0.1
     assert chance_to_draw(nats, "known", 1) == pytest.approx(0.75)
     assert chance_to_draw(nats, "known", 2) == chance_to_draw(nats, "new", 0) == 1
 
 
-def test_only_phrasings_that_are_hard_are_drawn_and_only_with_the_first_program() -> None:
+def test_what_is_known_is_drawn_seldom_but_not_never_and_only_first_programs_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     name = "sum-of-two-dice"
-    nats = {other: [0.0] * len(FAMILIES[other].trained_phrasings) for other in TRAINED}
-    nats[name] = [0.0, 50.0] + [0.0] * (len(FAMILIES[name].trained_phrasings) - 2)
-    pairs = {(it.problem, it.turns[0]) for it in islice(draw_samples("tir", 0, nats=nats), 5)}
-    beginning, _, _ = FAMILIES[name].trained_phrasings[1].partition("{")
-    assert all(problem.startswith(beginning) for problem, _ in pairs)
-    shapes = {turn.count("\n") for _, turn in pairs}
+    monkeypatch.setattr("merge.miniature.data.FAMILIES", {name: FAMILIES[name]})
+    monkeypatch.setattr("merge.miniature.data.OFTEN", set())
+    phrasings = FAMILIES[name].trained_phrasings
+    nats = {name: [0.0, 50.0] + [0.0] * (len(phrasings) - 2)}
+    samples = list(islice(draw_samples("tir", 0, nats=nats), 300))
+    beginning, _, _ = phrasings[1].partition("{")
+    num_hard = sum(it.problem.startswith(beginning) for it in samples)
+    assert 300 / len(phrasings) * 3 < num_hard < 300
+    shapes = {it.turns[0].count("\n") for it in samples}
     assert len(shapes) == 1
 
 

@@ -1,6 +1,8 @@
 """Fine-tuning: batches of like length, a learning rate that warms up and decays, a training that survives a kill."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 
 from merge.checkpoint import read_checkpoint
 from merge.cli import app
+from merge.output import exclusive
 from merge.parents import same_tokenizer
 from merge.samples import Sample, write_samples
 from merge.schedule import learning_rate, make_batches, padding_saved
@@ -96,8 +99,31 @@ def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
     resumed = resume(config, samples, saved)
     assert resumed.step == 1
     resumed.run(saved)
+    resumed.write(saved, tmp_path / "again")
     for name, tensor in adapter(tmp_path).items():
         assert torch.allclose(tensor, weights[name], atol=1e-3), name
+
+
+@pytest.mark.real
+def test_a_second_training_into_one_output_waits_for_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = prepare(tmp_path, max_steps=1)
+    with ThreadPoolExecutor() as pool:
+        with exclusive(Path(config.output), print):
+            second = pool.submit(train, config)
+            said = ""
+            while "waiting for another process" not in said and not second.done():
+                said += capsys.readouterr().err
+                time.sleep(0.05)
+            assert not Path(f"{config.output}.checkpoint.pt").exists()
+        second.result()
+    assert adapter(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "adapter", "adapter.checkpoint.pt", "base", "samples.jsonl"
+    }  # fmt: skip
+    train(config)
+    assert "going on from step 1 of" in capsys.readouterr().err
 
 
 @pytest.mark.real

@@ -26,12 +26,13 @@ Nats = Mapping[str, Sequence[float]]
 """By family, of each trained phrasing in turn."""
 
 _BATCH = 16
+_LEAST_CHANCE = 0.1  # what is never shown again is forgotten
 
 
 def chance_to_draw(nats: Nats, family: str, phrasing: int) -> float:
-    """That an attempt at temperature 1 writes none of the programs; 1 where it was not measured."""
+    """That an attempt at temperature 1 writes none of the programs, a tenth at least; 1 where it was not measured."""
     values = nats.get(family, ())
-    return 1 - math.exp(-values[phrasing]) if phrasing < len(values) else 1.0
+    return max(_LEAST_CHANCE, 1 - math.exp(-values[phrasing])) if phrasing < len(values) else 1.0
 
 
 def one_of_each_phrasing(seed: int) -> Iterator[tuple[str, float, Sample]]:

@@ -28,7 +28,7 @@ def check_folder(config: SolverConfig) -> Iterator[Line]:
     if folder is None:
         folder = embedded_folder() if config.engine.embedded == "base" else miniature_folder()
         if not (folder / "config.json").is_file():
-            yield Line("model", "ok", "the embedded model, which the first run builds (about two minutes)")
+            yield Line("model", "ok", "the embedded model, which the first run builds (about a minute)")
             return
     check_model(folder)
     parts: tuple[tuple[str, Callable[[Path, SolverConfig], Iterator[Line]]], ...] = (
