@@ -102,6 +102,21 @@ def test_an_evaluation_set_has_each_problem_once_and_the_families_in_turn(held: 
     assert all(FAMILIES[name].held_out == (held == "families") for name in names)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_instances_are_of_texts_that_no_training_draws_even_of_a_family_with_few_numbers(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "no-two-neighbours"
+    monkeypatch.setattr("merge.miniature.data.FAMILIES", {name: FAMILIES[name]})
+    monkeypatch.setattr("merge.miniature.data.OFTEN", set())
+    write_evaluation(tmp_path / "set.csv", "instances", 10, seed)
+    instances = {normalised(text) for text in texts_of(tmp_path / "set.csv")}
+    drawn = {normalised(it.problem) for it in islice(draw_samples("tir", seed), 3000)}
+    assert len(instances) == 10
+    assert len(drawn) > 100
+    assert not instances & drawn
+
+
 def test_gsm8k_becomes_a_program_where_its_marks_give_the_answer(tmp_path: Path) -> None:
     (tmp_path / "gsm.jsonl").write_text(GSM8K, "utf-8")
     pairs = list(read_gsm8k(tmp_path / "gsm.jsonl"))
