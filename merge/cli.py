@@ -276,13 +276,15 @@ def samples(
 
 @app.command()
 def hardness(
-    adapter: Annotated[Path, typer.Argument(help="A TIR adapter over the embedded base.")],
     output: Annotated[Path, typer.Argument(help="JSON: of each trained phrasing, -ln of its program's probability.")],
+    start: Annotated[
+        list[Path], typer.Option(help="An adapter over the embedded base; several: the mean of their factors.")
+    ],
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Measure how hard the miniature's trained phrasings still are, for `merge samples --hardness`.
 
-    Example: python -m merge hardness adapters/tir hardness.json
+    Example: python -m merge hardness hardness.json --start adapters/tir --start adapters/cot
     """
     import json
 
@@ -291,7 +293,8 @@ def hardness(
     from solver.model import convert, embedded_folder
 
     convert(embedded_folder())
-    nats = measure(TrainConfig(str(embedded_folder()), "", str(output), start=(str(adapter),), seed=seed))
+    starts = tuple(map(str, start))
+    nats = measure(TrainConfig(str(embedded_folder()), "", str(output), start=starts, seed=seed))
     output.write_text(json.dumps(nats) + "\n", "utf-8")
 
 
