@@ -213,6 +213,7 @@ def train(
 
     If it is killed, the same command goes on from OUTPUT.checkpoint.pt. That file stays when the training is done: with
     more --max-steps the same command prolongs it (best after --decay-steps 0). Delete it when you need neither.
+    A second command into the same output waits for the first, and goes on from its checkpoint.
     An output or checkpoint of another training is neither replaced nor gone on from, and the command ends at once: all
     but --max-steps, --decay-steps and --checkpoint-seconds has to be the same, samples, --base and --start too.
 

@@ -51,7 +51,7 @@ class Parent:
         return rows if delta is None else rows + delta.rows(start, stop)
 
     def rows_and_magnitude(self, name: str, start: int, stop: int) -> tuple[Floats, Floats]:
-        """And what rounding them in float32 is relative to, far more than they where base and adapter nearly cancel."""
+        """`rows`, and what their rounding is relative to: far more than they where base and adapter nearly cancel."""
         rows, delta = self._parts(name, start, stop)
         if delta is None:
             return rows, np.abs(rows)

@@ -237,8 +237,10 @@ def train(config: TrainConfig) -> None:
     samples = load_tokens(config, load_config(config.preset))
     saved = SavedTraining(Path(config.output), identify(config, samples))
     saved.prepare()
+    saved.read(config.max_steps)  # one of another training is refused now, not after a wait
     lengths = [len(it) for it in samples]
     with exclusive(saved.output, _say) as work:
+        saved.check_output()
         training = resume(config, samples, saved)
         _say(
             f"{len(samples)} samples, {sum(lengths)} tokens, {training.num_steps} steps; "

@@ -7,12 +7,15 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from merge.cli import app
 from merge.miniature import hardness
 from merge.miniature.data import draw_samples
 from merge.miniature.family import FAMILIES
 from merge.miniature.hardness import chance_to_draw, measure, one_of_each_phrasing, read_nats
 from merge.train import train
+from merge.train_config import TrainConfig
 from solver.errors import UsageError
 from tests.test_train import prepare
 
@@ -43,7 +46,7 @@ def test_what_is_known_is_drawn_seldom_but_not_never_and_only_first_programs_are
 
 
 def test_each_trained_phrasing_is_measured_once_and_none_that_is_held_out() -> None:
-    names = [name for name, _, _ in one_of_each_phrasing(0)]
+    names = [name for name, _ in one_of_each_phrasing(0)]
     assert {name: names.count(name) for name in names} == {
         name: len(FAMILIES[name].trained_phrasings) for name in TRAINED
     }
@@ -60,6 +63,22 @@ def test_what_was_trained_is_less_hard_than_before(tmp_path: Path, monkeypatch: 
     assert len(before["sum-of-two-dice"]) == 2
     assert before["sum-of-two-dice"][0] > 0
     assert sum(after["sum-of-two-dice"]) < sum(before["sum-of-two-dice"])
+
+
+def test_the_command_measures_the_mean_of_all_that_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TrainConfig] = []
+
+    def measured(config: TrainConfig) -> dict[str, list[float]]:
+        asked.append(config)
+        return {"sum-of-two-dice": [0.5]}
+
+    monkeypatch.setattr(hardness, "measure", measured)
+    monkeypatch.setattr("solver.model.convert", lambda folder: None)
+    output = tmp_path / "hardness.json"
+    result = CliRunner().invoke(app, ["hardness", str(output), "--start", "a", "--start", "b"])
+    assert result.exit_code == 0, result.output
+    assert [config.start for config in asked] == [("a", "b")]
+    assert read_nats(output) == {"sum-of-two-dice": [0.5]}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', '{"a": ["x"]}'])

@@ -44,23 +44,23 @@ OFTEN = {
 }
 """Families of the kinds that examples/problems.csv asks about, in other words and numbers: what a user sees first."""
 
-_HELD_OUT_TEXTS = 8  # one in so many
-_TRIES = 200
+_HELD_OUT_ONE_IN = 8
+_TRIES = 200  # draws for one that is held out; a family of few texts may have none
 _CUT_SHARE = 0.75  # of the generated programs stand without the sentence that boxes what they print
 
 
 def is_held_out(problem: str) -> bool:
-    """Whether the text is one of the eighth, by a hash, that is never trained and that instances are taken from: some
-    families have so few numbers that what is drawn for the one would be drawn for the other."""
+    """Whether the text is one of the eighth, by a hash, that `draw_samples` leaves out and that instances are taken
+    from: some families have so few numbers that what is drawn for the one would be drawn for the other."""
     normalised = re.sub(r"[^a-z0-9]+", " ", problem.lower()).strip()
-    return zlib.crc32(normalised.encode()) % _HELD_OUT_TEXTS == 0
+    return zlib.crc32(normalised.encode()) % _HELD_OUT_ONE_IN == 0
 
 
 def draw_samples(mode: Mode, seed: int, often: int = 3, nats: Nats | None = None) -> Iterator[Sample]:
     """Samples for ever: each round goes through all trained families in a new order, `often` times through some.
 
-    With `nats` (`hardness.py`) a drawn phrasing is taken with the chance that the model does not write its family's
-    first program, and this program is the only one.
+    Texts that are held out are left out. With `nats` (`hardness.py`) a drawn phrasing is taken with `chance_to_draw`,
+    and the family's first program is the only one.
     """
     random = Random(f"train {mode} {seed}")
     while True:

@@ -1,8 +1,9 @@
-"""How hard each trained phrasing still is for a TIR adapter, so that a further training spends little on what it knows.
+"""How hard each trained phrasing still is for a TIR adapter or the mean of several, so that a further training spends
+little on what it knows.
 
-Measured is -ln of the probability that the model writes the family's first program, for one case in that phrasing,
-less ln k for a family of k programs: a model that was trained on all of them alike writes each with probability 1 / k
-at best. What is known costs as much training time as what is not, and there are some two thousand phrasings.
+Measured is -ln of the probability that the model writes the family's first program, for one case in that phrasing: the
+one that `draw_samples` then shows. What is known costs as much training time as what is not, and there are nearly four
+thousand phrasings.
 """
 
 import json
@@ -30,27 +31,26 @@ _LEAST_CHANCE = 0.1  # what is never shown again is forgotten
 
 
 def chance_to_draw(nats: Nats, family: str, phrasing: int) -> float:
-    """That an attempt at temperature 1 writes none of the programs, a tenth at least; 1 where it was not measured."""
+    """That an attempt at temperature 1 does not write the first program, at least a tenth; 1 where not measured."""
     values = nats.get(family, ())
     return max(_LEAST_CHANCE, 1 - math.exp(-values[phrasing])) if phrasing < len(values) else 1.0
 
 
-def one_of_each_phrasing(seed: int) -> Iterator[tuple[str, float, Sample]]:
-    """The family's name, ln of the number of its programs, and a sample of the first, for every trained phrasing."""
+def one_of_each_phrasing(seed: int) -> Iterator[tuple[str, Sample]]:
+    """The family's name and a sample with its first program, for every trained phrasing."""
     random = Random(f"hardness {seed}")
     for name, family in sorted(FAMILIES.items()):
         for phrasing in () if family.held_out else family.trained_phrasings:
             case = family.draw(random)
             problem = phrasing.format_map(case.values)
-            program, *others = case.programs
-            yield name, math.log(1 + len(others)), Sample.of_program(problem, program, case.answer).cut_at_call()
+            yield name, Sample.of_program(problem, case.programs[0], case.answer).cut_at_call()
 
 
 def measure(config: TrainConfig) -> dict[str, list[float]]:
     """Under `config.start` over `config.base`; samples, output, rank and what concerns steps are not read. Raises
-    UsageError or CheckpointError where the adapter is none of that base."""
+    UsageError or CheckpointError where an adapter is none of that base, or unlike the others."""
     check_start(config)
-    names, choices, samples = zip(*one_of_each_phrasing(config.seed), strict=True)
+    names, samples = zip(*one_of_each_phrasing(config.seed), strict=True)
     tokenizer = load_tokenizer(Path(config.base))
     chat = build_chat(load_config(config.preset).chat, tokenizer)
     tokens = [tokenize(it, chat, tokenizer) for it in samples]
@@ -60,7 +60,7 @@ def measure(config: TrainConfig) -> dict[str, list[float]]:
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
         for index, value in zip(batch, training.nats([tokens[i] for i in batch]), strict=True):
-            values[index] = max(0.0, value - choices[index])
+            values[index] = value
         if start % (16 * _BATCH) == 0:
             print(f"{start} of {len(order)} phrasings", file=sys.stderr, flush=True)  # noqa: T201  progress
     by_family: dict[str, list[float]] = defaultdict(list)
