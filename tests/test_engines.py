@@ -83,6 +83,8 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     model = None if name == "scripted" else asyncio.run(find_model(None, "base"))
     settings: dict[str, Any] = {}
     server = None
+    if name == "vllm":
+        settings["extra"] = {"max_num_batched_tokens": MAX_LEN}  # of a step: less than all slots' prompts
     if model is None:
         texts = [f"text {n} {REPEATED}" * 20 for n in range(50)]
         settings["scripted"] = ScriptedConfig(script=write_script(folder / "script.jsonl", [{"texts": texts}]))
@@ -177,6 +179,16 @@ def test_sixty_four_at_once_all_finish(started: Started) -> None:
         return await asyncio.gather(*turns)
 
     assert [len(tokens(result)) for result in started.run(many())] == [4] * 64
+
+
+def test_seeded_turns_whose_prompts_no_step_can_hold_together_all_finish(started: Started) -> None:
+    async def long_ones() -> list[list[Completion]]:
+        length = MAX_LEN * 3 // 5
+        prompts = [([number + 40] + started.prompt * MAX_LEN)[:length] for number in range(SLOTS)]
+        turns = (started.collect(prompt=it, temperature=1.0, seed=1, max_tokens=3, ignore_eos=True) for it in prompts)
+        return await asyncio.gather(*turns)
+
+    assert [len(tokens(result)) for result in started.run(long_ones())] == [3] * SLOTS
 
 
 def test_closing_a_turn_frees_its_slot_within_a_step(started: Started) -> None:

@@ -69,7 +69,10 @@ def engine_arguments(config: EngineConfig, model: Path) -> dict[str, Any]:
         arguments["quantization"] = config.quantization
     if config.speculation is not None:
         arguments["speculative_config"] = _speculation(config.speculation)
-    if not on_cpu:
+    if on_cpu:
+        # After a part of a prompt vLLM takes a seeded draw back, and a CPU's generators cannot: whole prompts alone.
+        arguments["enable_chunked_prefill"] = False
+    else:
         arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
     return _checked(arguments | config.extra)
 
