@@ -1,5 +1,7 @@
 """Supervised fine-tuning of a parent: LoRA or full, float32 on a CPU, bfloat16 on a GPU; loss on the model's own text.
 
+A CPU that has bfloat16 instructions uses them for LoRA's products; what is trained stays float32 there.
+
 A killed training leaves its last checkpoint and goes on from there, and so does a finished one: `merge.training_state`.
 The adapter that a merge reads is written at the end, beside its destination and renamed.
 """
@@ -21,9 +23,11 @@ from merge.train_config import TrainConfig, check_rank, check_start
 from merge.training_state import RECORD, SavedTraining, identify
 from solver.chat import build_chat, load_tokenizer
 from solver.config import SolverConfig, load_config
+from solver.engine.device import has_bfloat16
 from solver.errors import UsageError
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+_SHORT = 1024
 
 
 def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenSample]:
@@ -63,15 +67,20 @@ class Training:
         import torch
         from transformers import AutoModelForCausalLM
 
-        from merge.lora_product import join_products
+        from merge.lora_product import compute_in_bfloat16, join_products
 
-        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
-        model = AutoModelForCausalLM.from_pretrained(self.config.base, dtype=dtype).to(self.device)
+        on_cpu = self.device == "cpu"
+        dtype = torch.float32 if on_cpu else torch.bfloat16
+        # A CPU computes short sequences faster without the fused attention, which is made for long ones.
+        attention = "eager" if on_cpu and self.config.max_length <= _SHORT else "sdpa"
+        model = AutoModelForCausalLM.from_pretrained(self.config.base, dtype=dtype, attn_implementation=attention)
+        model = model.to(self.device)
         model.config.use_cache = False
         if self.config.rank == 0:
             return model.train()
         adapted = self._adapt(model).to(dtype)
-        join_products(adapted)
+        if on_cpu and join_products(adapted) and has_bfloat16():
+            compute_in_bfloat16(adapted)
         return adapted
 
     def _adapt(self, model: Any) -> Any:
@@ -146,9 +155,17 @@ class Training:
         inner = self.model.base_model.model if self.config.rank else self.model
         hidden = inner.model(input_ids=ids, attention_mask=mask).last_hidden_state
         learned = own[:, 1:]
-        logits = inner.lm_head(hidden[:, :-1][learned])
-        losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learned], reduction="none")
-        return losses, learned.nonzero()[:, 0]
+        own_hidden, targets = hidden[:, :-1][learned], ids[:, 1:][learned]
+        return self._head_losses(inner.lm_head, own_hidden, targets), learned.nonzero()[:, 0]
+
+    def _head_losses(self, head: Any, hidden: Any, targets: Any) -> Any:
+        import torch
+
+        from merge.head_loss import head_losses
+
+        if self.config.rank and type(head) is torch.nn.Linear and head.bias is None:  # as it came: frozen
+            return head_losses(hidden, head.weight, targets)
+        return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="none")
 
     def state(self) -> dict[str, Any]:
         weights = {name: it.detach() for name, it in self.model.named_parameters() if it.requires_grad}

@@ -129,13 +129,17 @@ def test_a_second_training_into_one_output_waits_for_the_first(
 
 
 @pytest.mark.real
-def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bfloat16", "tolerance"), [(False, 1e-3), (True, 0.1)])
+def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(
+    bfloat16: bool, tolerance: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
     from peft.tuners.lora import Linear
 
     from merge.train import Training, load_tokens
     from solver.config import load_config
 
+    monkeypatch.setattr("merge.train.has_bfloat16", lambda: bfloat16)
     config = prepare(tmp_path)
     training = Training(config, load_tokens(config, load_config("miniature")))
     layers = [layer for layer in training.model.modules() if isinstance(layer, Linear)]
@@ -152,9 +156,35 @@ def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(tmp_path: P
     joined = measure()
     for layer in layers:
         assert vars(layer).pop("forward")  # else the layer had peft's all along
+        if bfloat16:
+            layer.base_layer.weight.data = layer.base_layer.weight.data.float()
+    training.model.float()
     for ours, theirs in zip(joined, measure(), strict=True):
+        assert ours.dtype == torch.float32
         assert theirs.abs().max() > 0
-        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+        assert torch.norm(ours - theirs) < tolerance * torch.norm(theirs)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("count", [1, 32, 33, 100])
+def test_the_heads_losses_and_gradient_are_those_of_cross_entropy(count: int) -> None:
+    import torch
+
+    from merge.head_loss import head_losses
+
+    torch.manual_seed(count)
+    head, targets = torch.randn(300, 16), torch.randint(300, (count,))
+    hidden = torch.randn(count, 16, requires_grad=True)
+    weights = torch.rand(count)
+    found = head_losses(hidden, head, targets)
+    (found * weights).sum().backward()
+    gradient, hidden.grad = hidden.grad, None
+    expected = torch.nn.functional.cross_entropy(hidden @ head.t(), targets, reduction="none")
+    (expected * weights).sum().backward()
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(gradient, hidden.grad, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(head_losses(hidden, head, targets), expected, atol=1e-5)
 
 
 @pytest.mark.real
