@@ -247,6 +247,10 @@ def samples(
     number: Annotated[int, typer.Option(min=1, help="Of generated problems and GSM8K together.")] = 1000,
     gsm8k: Annotated[Path | None, typer.Option(help="GSM8K's train.jsonl, if it is to be mixed in.")] = None,
     gsm8k_share: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
+    sketch_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Of further kinds of problems, several hundred in short form; tir alone."),
+    ] = 0.0,
     often: Annotated[
         int, typer.Option(min=1, help="Times that a round goes through the families examples/problems.csv asks about.")
     ] = 3,
@@ -268,11 +272,12 @@ def samples(
 
         write_samples(output, samples_of_journal(journal, model, per_problem))
     else:
-        from merge.miniature.data import mixed_samples
+        from merge.miniature.data import Mixture, mixed_samples
         from merge.miniature.hardness import read_nats
 
         nats = read_nats(hardness) if hardness else None
-        write_samples(output, mixed_samples(mode.value, number, seed, gsm8k, gsm8k_share, often, nats))
+        mixture = Mixture(gsm8k, gsm8k_share, sketch_share, often, nats)
+        write_samples(output, mixed_samples(mode.value, number, seed, mixture))
 
 
 @app.command()

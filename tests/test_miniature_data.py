@@ -15,7 +15,7 @@ from typing import get_args
 import pytest
 
 from merge.journals import right_attempts
-from merge.miniature.data import OFTEN, draw_samples, mixed_samples, write_evaluation
+from merge.miniature.data import OFTEN, Mixture, draw_samples, mixed_samples, write_evaluation
 from merge.miniature.family import FAMILIES, Area
 from merge.miniature.gsm8k import as_program, read_gsm8k
 from merge.samples import Sample, read_samples, tokenize, write_samples
@@ -188,7 +188,7 @@ def test_right_attempts_of_a_journal_become_samples_and_others_do_not(tmp_path: 
 
 
 def test_samples_survive_their_file_and_a_bad_line_is_named(tmp_path: Path) -> None:
-    samples = mixed_samples("cot", 20, 0, None, 0.5)
+    samples = mixed_samples("cot", 20, 0, Mixture(gsm8k_share=0.5))
     write_samples(tmp_path / "s.jsonl", samples)
     assert list(read_samples(tmp_path / "s.jsonl")) == samples
     with (tmp_path / "s.jsonl").open("a", encoding="utf-8") as file:

@@ -4,7 +4,7 @@ import csv
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -14,6 +14,7 @@ import merge.miniature.families  # noqa: F401  (registers them)
 from merge.miniature.family import FAMILIES, Case, Family
 from merge.miniature.gsm8k import read_gsm8k
 from merge.miniature.hardness import Nats, chance_to_draw
+from merge.miniature.sketch import fill, sketches, without_strange_comments
 from merge.samples import Sample
 from solver.types import Mode
 
@@ -89,26 +90,45 @@ def as_sample(case: Case, phrasing: str, mode: Mode, random: Random) -> Sample:
     return Sample(problem, "cot", (f"{case.solution}\nThe answer is \\boxed{{{case.answer}}}.",), case.answer)
 
 
-def mixed_samples(
-    mode: Mode,
-    number: int,
-    seed: int,
-    gsm8k: Path | None,
-    gsm8k_share: float,
-    often: int = 3,
-    nats: Nats | None = None,
-) -> list[Sample]:
-    """`number` samples, of which a share is GSM8K's; no GSM8K problem comes twice before all came once."""
+def draw_sketched(seed: int) -> Iterator[Sample]:
+    """TIR samples for ever, of all sketches in turn: their first program, without texts that are held out."""
+    random = Random(f"sketches {seed}")
+    while True:
+        for sketch in random.sample(sketches(), len(sketches())):
+            values, answer = sketch.instance(random)
+            problem = fill(random.choice(sketch.phrasings), values)
+            program = without_strange_comments(fill(sketch.programs[0], values), problem)
+            sample = Sample.of_program(problem, program, answer)
+            if not is_held_out(sample.problem):
+                yield sample.cut_at_call() if random.random() < _CUT_SHARE else sample
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What samples are mixed of: the families, and shares of others."""
+
+    gsm8k: Path | None = None
+    gsm8k_share: float = 0.2
+    sketch_share: float = 0.0
+    """Programs alone: sketches have no worked texts."""
+    often: int = 3
+    nats: Nats | None = None
+
+
+def mixed_samples(mode: Mode, number: int, seed: int, mixture: Mixture) -> list[Sample]:
+    """`number` samples; no GSM8K problem comes twice before all came once."""
     random = Random(f"mix {mode} {seed}")
     others: list[Sample] = []
-    if gsm8k is not None:
-        pairs = list(read_gsm8k(gsm8k))
+    if mixture.gsm8k is not None:
+        pairs = list(read_gsm8k(mixture.gsm8k))
         others = [cot for cot, _ in pairs] if mode == "cot" else [tir for _, tir in pairs if tir]
         random.shuffle(others)
-    num_others = round(number * gsm8k_share) if others else 0
-    generated = draw_samples(mode, seed, often, nats)
-    samples = [next(generated) for _ in range(number - num_others)]
+    num_others = round(number * mixture.gsm8k_share) if others else 0
+    num_sketched = round(number * mixture.sketch_share) if mode == "tir" else 0
+    generated = draw_samples(mode, seed, mixture.often, mixture.nats)
+    samples = list(islice(generated, number - num_others - num_sketched))
     samples += [others[k % len(others)] for k in range(num_others)]
+    samples += islice(draw_sketched(seed), num_sketched)
     random.shuffle(samples)
     return samples
 
