@@ -30,7 +30,7 @@ class VllmServer:
         self._log = log
         command = [sys.executable, "-c", _END_WITH_US, "--model", str(model)]
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--dtype", "float32", "--enforce-eager"]
-        command += ["--block-size", "32", "--enable-prompt-tokens-details", *options]
+        command += ["--block-size", "32", "--enable-prompt-tokens-details", "--no-enable-chunked-prefill", *options]
         environment = {
             **os.environ,
             "HF_HUB_OFFLINE": "1",

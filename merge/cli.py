@@ -244,12 +244,12 @@ def train(
 def samples(
     mode: Annotated[Mode, typer.Argument(help="cot: worked text. tir: programs.")],
     output: Annotated[Path, typer.Argument(help="JSON Lines.")],
-    number: Annotated[int, typer.Option(min=1, help="Of generated problems and GSM8K together.")] = 1000,
+    number: Annotated[int, typer.Option(min=1, help="Of generated problems, sketches and GSM8K together.")] = 1000,
     gsm8k: Annotated[Path | None, typer.Option(help="GSM8K's train.jsonl, if it is to be mixed in.")] = None,
     gsm8k_share: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
     sketch_share: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Of further kinds of problems, several hundred in short form; tir alone."),
+        typer.Option(min=0, max=1, help="Of the sketches, far more kinds of problems in short form; tir alone."),
     ] = 0.0,
     often: Annotated[
         int, typer.Option(min=1, help="Times that a round goes through the families examples/problems.csv asks about.")
@@ -264,7 +264,7 @@ def samples(
     per_problem: Annotated[int, typer.Option(min=1, help="Of one problem, mode and effort of a journal.")] = 4,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
-    """Write training samples: of the miniature's problem families and GSM8K, or of a journal's right attempts."""
+    """Write training samples: of the miniature's families, sketches and GSM8K, or of a journal's right attempts."""
     from merge.samples import write_samples
 
     if journal is not None:

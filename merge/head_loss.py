@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _CHUNK = 32  # tokens: 6 MiB of probabilities with a vocabulary of 49,152
 
@@ -38,6 +39,7 @@ class HeadLoss(torch.autograd.Function):  # type: ignore[misc]
         return losses
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (of_hidden,) = ctx.saved_tensors
         return of_hidden * gradients[0][:, None].to(of_hidden.dtype), None, None

@@ -1,6 +1,7 @@
 """Supervised fine-tuning of a parent: LoRA or full, float32 on a CPU, bfloat16 on a GPU; loss on the model's own text.
 
-A CPU that has bfloat16 instructions uses them for LoRA's products; what is trained stays float32 there.
+With LoRA a CPU that has bfloat16 instructions uses them: what is frozen and the activations are bfloat16 then, what is
+trained stays float32.
 
 A killed training leaves its last checkpoint and goes on from there, and so does a finished one: `merge.training_state`.
 The adapter that a merge reads is written at the end, beside its destination and renamed.
@@ -19,7 +20,7 @@ from merge.output import exclusive
 from merge.parents import copy_files, write_config
 from merge.samples import TokenSample, read_samples, tokenize
 from merge.schedule import learning_rate, make_batches, padding_saved
-from merge.train_config import TrainConfig, check_rank, check_start
+from merge.train_config import TrainConfig, check_logits, check_rank, check_start
 from merge.training_state import RECORD, SavedTraining, identify
 from solver.chat import build_chat, load_tokenizer
 from solver.config import SolverConfig, load_config
@@ -72,7 +73,7 @@ class Training:
         on_cpu = self.device == "cpu"
         dtype = torch.float32 if on_cpu else torch.bfloat16
         # A CPU computes short sequences faster without the fused attention, which is made for long ones.
-        attention = "eager" if on_cpu and self.config.max_length <= _SHORT else "sdpa"
+        attention = "eager" if on_cpu and self.config.max_length <= _SHORT else None
         model = AutoModelForCausalLM.from_pretrained(self.config.base, dtype=dtype, attn_implementation=attention)
         model = model.to(self.device)
         model.config.use_cache = False
@@ -81,6 +82,8 @@ class Training:
         adapted = self._adapt(model).to(dtype)
         if on_cpu and join_products(adapted) and has_bfloat16():
             compute_in_bfloat16(adapted)
+        elif on_cpu and has_bfloat16():
+            _say("computing in float32, though this CPU has bfloat16: an adapted layer has a bias or dropout")
         return adapted
 
     def _adapt(self, model: Any) -> Any:
@@ -163,7 +166,8 @@ class Training:
 
         from merge.head_loss import head_losses
 
-        if self.config.rank and type(head) is torch.nn.Linear and head.bias is None:  # as it came: frozen
+        is_frozen = type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad
+        if self.device == "cpu" and is_frozen:
             return head_losses(hidden, head.weight, targets)
         return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="none")
 
@@ -251,6 +255,7 @@ def train(config: TrainConfig) -> None:
     be read or do not fit, and where the output or its checkpoint is not of this training."""
     check_start(config)
     check_rank(config)
+    check_logits(config.base)
     samples = load_tokens(config, load_config(config.preset))
     saved = SavedTraining(Path(config.output), identify(config, samples))
     saved.prepare()

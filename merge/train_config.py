@@ -56,6 +56,15 @@ def check_rank(config: TrainConfig) -> None:
             raise UsageError(f"{start} is an adapter of rank {rank}, not {config.rank}: give --rank {rank}")
 
 
+def check_logits(base: str) -> None:
+    """Raises UsageError for a model (Gemma, Granite, Cohere) whose logits are more than its head's product: the loss of
+    a training is of that product."""
+    config = read_json(Path(base) / "config.json")
+    for name, neutral in (("final_logit_softcapping", None), ("logits_scaling", 1), ("logit_scale", 1)):
+        if config.get(name, neutral) != neutral:
+            raise UsageError(f"{base} has {name} {config[name]} in its config.json: such models cannot be trained here")
+
+
 def _read(folder: Path) -> Adapter:
     if not (folder / "adapter_config.json").is_file():
         raise UsageError(f"{folder} is no adapter (it has no adapter_config.json): name the folder of a training")

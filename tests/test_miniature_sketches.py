@@ -8,16 +8,16 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import get_args
 
 import pytest
 
 import merge.miniature.sketch
-from merge.miniature.data import Mixture, draw_sketched, mixed_samples
+from merge.miniature.data import Mixture, draw_sketched, is_held_out, mixed_samples
 from merge.miniature.family import FAMILIES, Area
 from merge.miniature.sketch import Sketch, fill, parse_sketches, sketches, without_strange_comments
-from tests.test_miniature_data import PROBLEM_SETS, as_pattern, normalised, texts_of
+from solver.errors import UsageError
+from tests.test_miniature_data import GSM8K, PROBLEM_SETS, as_pattern, normalised, texts_of
 
 FILES = sorted((Path(merge.miniature.sketch.__file__).parent / "sketches").glob("*.toml"))
 INSTANCES = 2
@@ -43,7 +43,9 @@ def test_every_program_of_a_sketch_prints_the_answer_and_nothing_else(path: Path
     for sketch in of_file(path):
         for k in range(INSTANCES):
             values, answer = sketch.instance(Random(f"{sketch.name} {k}"))
-            for program in sketch.programs:
+            first = fill(sketch.programs[0], values)
+            trained = {without_strange_comments(first, fill(it, values)) for it in sketch.phrasings}
+            for program in {*sketch.programs, *trained}:
                 with contextlib.redirect_stdout(io.StringIO()) as output:
                     exec(fill(program, values), {})
                 if output.getvalue() != f"{answer}\n":
@@ -55,13 +57,12 @@ def test_every_program_of_a_sketch_prints_the_answer_and_nothing_else(path: Path
 def test_a_sketch_is_worded_in_several_ways_that_name_what_it_draws(path: Path) -> None:
     for sketch in of_file(path):
         values, _ = sketch.instance(Random(sketch.name))
-        drawn = {name for name, it in values.items() if not (callable(it) or isinstance(it, ModuleType))}
         texts = [fill(phrasing, values) for phrasing in sketch.phrasings]
         assert sketch.area in get_args(Area)
         assert len(set(texts)) == len(texts) >= 3, sketch.name
         for text in (*sketch.phrasings, *sketch.programs):
             places = set(re.findall(r"<([a-z]\w*)>", text))
-            assert places <= drawn, (sketch.name, places - drawn)
+            assert places <= set(values), (sketch.name, places - set(values))
 
 
 def test_sketches_are_many_with_one_name_each_and_none_that_a_family_has() -> None:
@@ -84,9 +85,10 @@ def test_no_example_and_no_held_out_family_is_worded_like_a_sketch() -> None:
 
 
 def test_no_problem_of_an_evaluation_set_or_of_a_held_out_wording_is_drawn_of_a_sketch() -> None:
-    drawn = {normalised(sample.problem) for sample in islice(draw_sketched(0), 2 * len(sketches()))}
+    drawn = {sample.problem for sample in islice(draw_sketched(0), 2 * len(sketches()))}
     measured = {normalised(text) for path in PROBLEM_SETS for text in texts_of(path)}
-    assert not drawn & measured
+    assert not {normalised(text) for text in drawn} & measured
+    assert [text for text in drawn if is_held_out(text)] == []
     held_out = [as_pattern(family.held_out_phrasing) for family in FAMILIES.values()]
     assert [text for text in drawn if any(pattern.fullmatch(text) for pattern in held_out)] == []
 
@@ -103,6 +105,8 @@ def test_comments_of_another_story_are_left_out() -> None:
     program = "# cakes that Mia sells\nx1 = 9 - 2\n# dollars\nx2 = x1 * 3\nprint(x2)"
     assert without_strange_comments(program, "Mia keeps 2 of 9 cakes and sells the others at 3 dollars.") == program
     assert "Mia" not in without_strange_comments(program, "Max keeps 2 of 9 cakes and sells the others at 3 dollars.")
+    nested = "for x in [1]:\n    # sheep\n    print(x)"
+    assert without_strange_comments(nested, "One.") == "for x in [1]:\n    print(x)"
     assert without_strange_comments(program, "Of 9 lambs 2 die.") == "x1 = 9 - 2\nx2 = x1 * 3\nprint(x2)"
 
 
@@ -117,8 +121,16 @@ def test_a_mixture_has_its_share_of_sketches_in_programs_alone() -> None:
     mixture = Mixture(sketch_share=0.5)
     of_sketches = {it.problem for it in islice(draw_sketched(3), 20)}
     assert sum(it.problem in of_sketches for it in mixed_samples("tir", 40, 3, mixture)) == 20
-    assert not any(it.problem in of_sketches for it in mixed_samples("cot", 40, 3, mixture))
-    assert all(it.mode == "tir" for it in mixed_samples("tir", 40, 3, mixture))
+    assert len(mixed_samples("tir", 7, 3, Mixture(sketch_share=1.0))) == 7
+    with pytest.raises(UsageError, match="tir alone"):
+        mixed_samples("cot", 40, 3, mixture)
+
+
+def test_shares_of_more_than_the_whole_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "gsm.jsonl").write_text(GSM8K, "utf-8")
+    with pytest.raises(UsageError, match="more than 1"):
+        mixed_samples("tir", 9, 0, Mixture(tmp_path / "gsm.jsonl", gsm8k_share=0.6, sketch_share=0.6))
+    assert len(mixed_samples("tir", 7, 0, Mixture(tmp_path / "gsm.jsonl", gsm8k_share=0.5, sketch_share=0.5))) == 7
 
 
 def test_the_same_seed_draws_the_same_sketches() -> None:

@@ -156,8 +156,6 @@ def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(
     joined = measure()
     for layer in layers:
         assert vars(layer).pop("forward")  # else the layer had peft's all along
-        if bfloat16:
-            layer.base_layer.weight.data = layer.base_layer.weight.data.float()
     training.model.float()
     for ours, theirs in zip(joined, measure(), strict=True):
         assert ours.dtype == torch.float32
@@ -166,7 +164,7 @@ def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("count", [1, 32, 33, 100])
+@pytest.mark.parametrize("count", [0, 1, 32, 33, 100])
 def test_the_heads_losses_and_gradient_are_those_of_cross_entropy(count: int) -> None:
     import torch
 
@@ -183,8 +181,7 @@ def test_the_heads_losses_and_gradient_are_those_of_cross_entropy(count: int) ->
     (expected * weights).sum().backward()
     assert torch.allclose(found, expected, atol=1e-5)
     assert torch.allclose(gradient, hidden.grad, atol=1e-5)
-    with torch.no_grad():
-        assert torch.allclose(head_losses(hidden, head, targets), expected, atol=1e-5)
+    assert torch.allclose(head_losses(hidden.detach(), head, targets), expected, atol=1e-5)
 
 
 @pytest.mark.real

@@ -8,7 +8,7 @@ import pytest
 from merge.errors import CheckpointError
 from merge.miniature.hardness import measure
 from merge.train import train
-from merge.train_config import TrainConfig, check_rank, check_start
+from merge.train_config import TrainConfig, check_logits, check_rank, check_start
 from solver.errors import SolverError, UsageError
 from tests.checkpoints import LINEARS, make_adapter, make_checkpoint
 from tests.test_train import prepare
@@ -84,3 +84,16 @@ def test_hardness_of_no_adapter_is_refused_and_of_any_rank_is_not(
 
 def _stop() -> None:
     raise SolverError("it came this far")
+
+
+@pytest.mark.parametrize("setting", [{"final_logit_softcapping": 30.0}, {"logits_scaling": 8.0}, {"logit_scale": 0.06}])
+def test_a_base_that_scales_or_caps_its_logits_is_refused(setting: dict[str, float], tmp_path: Path) -> None:
+    make_checkpoint(tmp_path / "base", **setting)
+    with pytest.raises(UsageError, match=f"has {next(iter(setting))} "):
+        check_logits(str(tmp_path / "base"))
+
+
+@pytest.mark.parametrize("setting", [{}, {"final_logit_softcapping": None}, {"logits_scaling": 1.0}])
+def test_a_base_with_plain_logits_is_trained(setting: dict[str, float | None], tmp_path: Path) -> None:
+    make_checkpoint(tmp_path / "base", **setting)
+    check_logits(str(tmp_path / "base"))

@@ -11,8 +11,8 @@ from bench.orchestration import FreeCore
 from solver.config import EngineConfig, load_config
 from solver.engine.entropy import entropy
 from solver.engine.vllm import VllmEngine
-from solver.engine.vllm_options import _speculation, environment, explain
-from solver.errors import TurnError, UsageError
+from solver.engine.vllm_options import _speculation, engine_arguments, environment, explain
+from solver.errors import EngineError, TurnError, UsageError
 from solver.types import Completion, SamplingParams
 
 
@@ -32,6 +32,11 @@ from solver.types import Completion, SamplingParams
         (
             "ValueError: Free memory on device cuda:0 (3.2/79.2 GiB) on startup is less than desired GPU memory",
             "only 3.2 of 79.2 GiB of the GPU are free",
+        ),
+        (
+            "1 validation error for SchedulerConfig\n  Value error, max_num_batched_tokens (512) is smaller than "
+            "max_model_len (2048). This effectively limits the maximum sequence length to",
+            "raise max_num_batched_tokens in engine.extra to 2048, or lower engine.max_model_len to 512",
         ),
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.0 GiB", "out of memory: lower engine.gpu_"),
         ("ModuleNotFoundError: No module named 'numba'", "it needs the package numba, which is not installed"),
@@ -116,6 +121,20 @@ def test_the_stand_in_core_feeds_the_engine_what_vllm_would(tmp_path: Path) -> N
     assert [completion.num_cached_tokens for completion in completions] == [0, None, None]
     assert completions[0].logprobs == (-0.7, -0.7)
     assert completions[0].entropies == (entropy([-0.7, -0.7]),) * 2
+
+
+@pytest.mark.parametrize("wanted", [None, False, True])
+def test_prompts_are_computed_whole_on_a_cpu_whatever_is_asked(
+    wanted: bool | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("solver.engine.vllm_options.is_cpu_build", lambda: True)
+    monkeypatch.setattr("solver.engine.vllm_options._checked", lambda arguments: arguments)
+    config = EngineConfig(extra={} if wanted is None else {"enable_chunked_prefill": wanted})
+    if wanted:
+        with pytest.raises(EngineError, match="leave it out"):
+            engine_arguments(config, tmp_path)
+    else:
+        assert engine_arguments(config, tmp_path)["enable_chunked_prefill"] is False
 
 
 def test_threads_of_the_cpu_build_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from merge.miniature.gsm8k import read_gsm8k
 from merge.miniature.hardness import Nats, chance_to_draw
 from merge.miniature.sketch import fill, sketches, without_strange_comments
 from merge.samples import Sample
+from solver.errors import UsageError
 from solver.types import Mode
 
 Held = Literal["instances", "phrasings", "families"]
@@ -105,18 +106,25 @@ def draw_sketched(seed: int) -> Iterator[Sample]:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """What samples are mixed of: the families, and shares of others."""
+    """What samples are mixed of: GSM8K's and the sketches' shares, and the families for the rest."""
 
     gsm8k: Path | None = None
     gsm8k_share: float = 0.2
     sketch_share: float = 0.0
-    """Programs alone: sketches have no worked texts."""
+    """With tir alone: sketches have no worked texts."""
     often: int = 3
     nats: Nats | None = None
 
 
 def mixed_samples(mode: Mode, number: int, seed: int, mixture: Mixture) -> list[Sample]:
-    """`number` samples; no GSM8K problem comes twice before all came once."""
+    """`number` samples; no GSM8K problem comes twice before all came once.
+
+    Raises UsageError where the shares do not fit each other or the mode.
+    """
+    if mixture.sketch_share and mode == "cot":
+        raise UsageError("sketches have programs and no worked texts: give --sketch-share with tir alone")
+    if mixture.sketch_share + mixture.gsm8k_share * (mixture.gsm8k is not None) > 1 + 1e-9:
+        raise UsageError("--gsm8k-share and --sketch-share are together more than 1: lower one of them")
     random = Random(f"mix {mode} {seed}")
     others: list[Sample] = []
     if mixture.gsm8k is not None:
@@ -124,7 +132,7 @@ def mixed_samples(mode: Mode, number: int, seed: int, mixture: Mixture) -> list[
         others = [cot for cot, _ in pairs] if mode == "cot" else [tir for _, tir in pairs if tir]
         random.shuffle(others)
     num_others = round(number * mixture.gsm8k_share) if others else 0
-    num_sketched = round(number * mixture.sketch_share) if mode == "tir" else 0
+    num_sketched = min(round(number * mixture.sketch_share), number - num_others)
     generated = draw_samples(mode, seed, mixture.often, mixture.nats)
     samples = list(islice(generated, number - num_others - num_sketched))
     samples += [others[k % len(others)] for k in range(num_others)]

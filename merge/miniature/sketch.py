@@ -1,7 +1,7 @@
 """Kinds of problems in short form, for breadth: numbers to draw, wordings, programs, and a check of the answer.
 
 A small model that has seen a hundred kinds of problems writes one of their hundred programs, whatever it is asked. So
-`sketches/*.toml` hold several hundred further kinds, a dozen lines each, that are trained in Python alone:
+`sketches/*.toml` hold more than a thousand further kinds, a dozen lines each, that are trained in Python alone:
 
     [coins-in-a-jar]
     area = "word problems"
@@ -18,6 +18,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from importlib import resources
 from random import Random
@@ -26,13 +27,14 @@ from typing import Any
 
 from merge.miniature.family import ANSWER_MAX
 
-_COMMENT = re.compile(r"# .*\n")
+_COMMENT = re.compile(r"^ *# .*\n", re.MULTILINE)
 _WORD = re.compile(r"[a-z]{4,}")
 _NAME = re.compile(r"\b[A-Z]\w+")
 _STEM = 4  # letters: "sells" and "selling" are one word
 _PLACE = re.compile(r"<([a-z]\w*)>")
+_PLAIN = (int, str, float, Fraction, list, tuple, dict, set)
 _DRAWN = ("randint", "choice", "sample", "shuffle", "randrange")
-_TRIES = 500
+_TRIES = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,22 @@ class Sketch:
     programs: tuple[str, ...]
 
     def instance(self, random: Random) -> tuple[dict[str, Any], int]:
-        """Its values, and the answer. Raises ValueError where no draw fits."""
+        """What wordings and programs may name, and the answer. Raises ValueError where no draw fits."""
         functions = {name: getattr(random, name) for name in _DRAWN}
         for _ in range(_TRIES):
             scope: dict[str, Any] = dict(functions)
             exec(self.draw, scope)
             try:
                 exec(self.check, scope)
-            except ZeroDivisionError:  # a rare draw of few sketches: no whole answer either
+            except ZeroDivisionError:  # no whole answer either
                 continue
             answer = scope["answer"]
             if type(answer) is int and 0 <= answer <= ANSWER_MAX and eval(self.require, scope):
-                return scope, answer
-        raise ValueError(f"the sketch {self.name} has no whole answer from 0 to {ANSWER_MAX} in {_TRIES} draws")
+                names = (name for name in scope if not name.startswith("_") and name != "answer")
+                return {name: scope[name] for name in names if isinstance(scope[name], _PLAIN)}, answer
+        raise ValueError(
+            f"the sketch {self.name}: of {_TRIES} draws none fits `require` with an int from 0 to {ANSWER_MAX}"
+        )
 
 
 def fill(text: str, values: Mapping[str, Any]) -> str:
@@ -66,8 +71,8 @@ def fill(text: str, values: Mapping[str, Any]) -> str:
 
 
 def without_strange_comments(program: str, problem: str) -> str:
-    """The comments tell the first wording's story: one that is left out has a name that the problem
-    has not, or mostly words that it has not."""
+    """Without the comments that name somebody, or use mostly words, that the problem has not: they were written for
+    another wording's story."""
     known = {word[:_STEM] for word in _WORD.findall(problem.lower())}
     names = set(_NAME.findall(problem))
 

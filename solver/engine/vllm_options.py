@@ -71,6 +71,8 @@ def engine_arguments(config: EngineConfig, model: Path) -> dict[str, Any]:
         arguments["speculative_config"] = _speculation(config.speculation)
     if on_cpu:
         # After a part of a prompt vLLM takes a seeded draw back, and a CPU's generators cannot: whole prompts alone.
+        if config.extra.get("enable_chunked_prefill"):
+            raise EngineError("engine.extra: vLLM dies of enable_chunked_prefill on a CPU: leave it out")
         arguments["enable_chunked_prefill"] = False
     else:
         arguments["gpu_memory_utilization"] = config.gpu_memory_utilization
@@ -106,6 +108,11 @@ _REMEDIES = (
         r"estimated maximum model length is (\d+)",
         "beside the weights there is KV cache for {0} tokens of one attempt: set engine.max_model_len={0} or less, "
         "or raise engine.gpu_memory_utilization (on a CPU engine.cpu_kv_cache_gib)",
+    ),
+    (
+        r"max_num_batched_tokens \((\d+)\) is smaller than max_model_len \((\d+)\)",
+        "a step of {0} tokens cannot hold a prompt of {1}: raise max_num_batched_tokens in engine.extra to {1}, or "
+        "lower engine.max_model_len to {0}",
     ),
     (
         r"No available memory for the cache blocks|To serve at least one request",
