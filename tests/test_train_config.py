@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,13 +88,13 @@ def _stop() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"final_logit_softcapping": 30.0}, {"logits_scaling": 8.0}, {"logit_scale": 0.06}])
-def test_a_base_that_scales_or_caps_its_logits_is_refused(setting: dict[str, float], tmp_path: Path) -> None:
+def test_a_base_that_scales_or_caps_its_logits_is_refused(setting: dict[str, Any], tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "base", **setting)
     with pytest.raises(UsageError, match=f"has {next(iter(setting))} "):
         check_logits(str(tmp_path / "base"))
 
 
 @pytest.mark.parametrize("setting", [{}, {"final_logit_softcapping": None}, {"logits_scaling": 1.0}])
-def test_a_base_with_plain_logits_is_trained(setting: dict[str, float | None], tmp_path: Path) -> None:
+def test_a_base_with_plain_logits_is_trained(setting: dict[str, Any], tmp_path: Path) -> None:
     make_checkpoint(tmp_path / "base", **setting)
     check_logits(str(tmp_path / "base"))
