@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from functools import cache
 from itertools import islice
@@ -133,5 +136,19 @@ def test_shares_of_more_than_the_whole_are_refused(tmp_path: Path) -> None:
     assert len(mixed_samples("tir", 7, 0, Mixture(tmp_path / "gsm.jsonl", gsm8k_share=0.5, sketch_share=0.5))) == 7
 
 
-def test_the_same_seed_draws_the_same_sketches() -> None:
-    assert list(islice(draw_sketched(5), 30)) == list(islice(draw_sketched(5), 30))
+def test_the_same_seed_draws_the_same_sketches_in_every_process() -> None:
+    code = """if True:
+        from itertools import islice
+        from merge.miniature.data import draw_sketched
+        print(list(islice(draw_sketched(5), 30)))"""
+    drawn = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert drawn == {f"{list(islice(draw_sketched(5), 30))}\n"}
