@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
-from unittest.mock import patch
 
 import torch
 
@@ -77,9 +76,8 @@ def some_samples() -> list[TokenSample]:
 
 def prepare(in_bfloat16: bool, samples: Sequence[TokenSample]) -> Training:
     config = TrainConfig(str(embedded_folder()), "", "", seed=0)
-    with patch("merge.train.has_bfloat16", lambda: in_bfloat16):
-        training = Training(config, samples)
-    training._take_step([samples[0]])  # the first step makes the optimizer's state
+    training = Training(config, samples, in_bfloat16)
+    training.take_step([samples[0]])  # the first step makes the optimizer's state
     return training
 
 
@@ -87,7 +85,7 @@ def seconds_of_an_epoch(training: Training) -> float:
     training.step = 0
     begin = time.monotonic()
     for batch in training.batches:
-        training._take_step([training.samples[i] for i in batch])
+        training.take_step([training.samples[i] for i in batch])
     return time.monotonic() - begin
 
 

@@ -50,7 +50,8 @@ def load_tokens(config: TrainConfig, solver_config: SolverConfig) -> list[TokenS
 class Training:
     """Model, optimizer and place in the data; see `resume` for one that goes on from its checkpoint."""
 
-    def __init__(self, config: TrainConfig, samples: Sequence[TokenSample]) -> None:
+    def __init__(self, config: TrainConfig, samples: Sequence[TokenSample], in_bfloat16: bool | None = None) -> None:
+        """`in_bfloat16`: how a CPU multiplies LoRA's products; None: as fast as it can."""
         import torch
 
         torch.manual_seed(config.seed)
@@ -59,12 +60,12 @@ class Training:
         self.batches = make_batches([len(it) for it in samples], config)
         self.num_steps = min(config.max_steps or len(self.batches), len(self.batches))
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = self._load()
+        self.model = self._load(has_bfloat16() if in_bfloat16 is None else in_bfloat16)
         self.weights = [it for it in self.model.parameters() if it.requires_grad]
         self.optimizer = torch.optim.AdamW(self.weights, betas=(0.9, 0.98), weight_decay=0.0)
         self.step = 0
 
-    def _load(self) -> Any:
+    def _load(self, in_bfloat16: bool) -> Any:
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -80,9 +81,9 @@ class Training:
         if self.config.rank == 0:
             return model.train()
         adapted = self._adapt(model).to(dtype)
-        if on_cpu and join_products(adapted) and has_bfloat16():
+        if on_cpu and join_products(adapted) and in_bfloat16:
             compute_in_bfloat16(adapted)
-        elif on_cpu and has_bfloat16():
+        elif on_cpu and in_bfloat16:
             _say("computing in float32, though this CPU has bfloat16: an adapted layer has a bias or dropout")
         return adapted
 
@@ -108,7 +109,7 @@ class Training:
         losses: list[float] = []
         while self.step < self.num_steps:
             batch = [self.samples[i] for i in self.batches[self.step]]
-            losses.append(self._take_step(batch))
+            losses.append(self.take_step(batch))
             tokens += sum(map(len, batch))
             if self.step % 5 == 0 or self.step == self.num_steps:
                 speed = tokens / (time.monotonic() - started)
@@ -119,7 +120,8 @@ class Training:
                 written = time.monotonic()
         saved.write(self.state())
 
-    def _take_step(self, batch: Sequence[TokenSample]) -> float:
+    def take_step(self, batch: Sequence[TokenSample]) -> float:
+        """Returns the batch's mean loss a token, in nats, before the step."""
         import torch
 
         for group in self.optimizer.param_groups:

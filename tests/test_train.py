@@ -94,7 +94,7 @@ def test_an_adapter_is_trained_and_killed_training_goes_on_from_its_checkpoint(
     saved.checkpoint.unlink()
     killed = resume(config, samples, saved)
     assert killed.step == 0
-    killed._take_step([samples[i] for i in killed.batches[0]])
+    killed.take_step([samples[i] for i in killed.batches[0]])
     saved.write(killed.state())
     resumed = resume(config, samples, saved)
     assert resumed.step == 1
@@ -131,7 +131,7 @@ def test_a_second_training_into_one_output_waits_for_the_first(
 @pytest.mark.real
 @pytest.mark.parametrize(("bfloat16", "tolerance"), [(False, 1e-3), (True, 0.1)])
 def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(
-    bfloat16: bool, tolerance: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bfloat16: bool, tolerance: float, tmp_path: Path
 ) -> None:
     import torch
     from peft.tuners.lora import Linear
@@ -139,9 +139,8 @@ def test_layers_in_one_product_have_the_losses_and_gradients_of_peft(
     from merge.train import Training, load_tokens
     from solver.config import load_config
 
-    monkeypatch.setattr("merge.train.has_bfloat16", lambda: bfloat16)
     config = prepare(tmp_path)
-    training = Training(config, load_tokens(config, load_config("miniature")))
+    training = Training(config, load_tokens(config, load_config("miniature")), in_bfloat16=bfloat16)
     layers = [layer for layer in training.model.modules() if isinstance(layer, Linear)]
     for layer in layers:
         torch.nn.init.normal_(layer.lora_B["default"].weight, std=0.1)  # zero at first: A would have no gradient
