@@ -197,7 +197,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8"))
     except OSError:
-        hint = "no such folder" if not path.parent.is_dir() else f"no {path.name} in it"
+        missing = "it is a file" if path.parent.exists() else "no such folder"
+        hint = f"no {path.name} in it" if path.parent.is_dir() else missing
         raise CheckpointError(f"{path.parent} is no checkpoint: {hint}") from None
     except ValueError:
         raise CheckpointError(f"{path} is not JSON: download the checkpoint again") from None

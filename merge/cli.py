@@ -54,7 +54,7 @@ def run(
     output: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
     shard_size: Annotated[str, typer.Option(help="Bytes of one output file; mergekit buffers one in memory.")] = "1GB",
     seed: Annotated[int, typer.Option(help="Of methods that draw at random.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda: where the arithmetic runs.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N: where the arithmetic runs.")] = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="Verify without loading the result.")] = False,
 ) -> None:
     """Merge parents by a recipe, verify the result, and write it in one step.
@@ -96,7 +96,7 @@ def sweep(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder of results; a second run goes on there.")
     ] = Path("sweep"),
-    attempts: Annotated[int, typer.Option(help="k of maj@k and pass@k.")] = 16,
+    attempts: Annotated[int, typer.Option(min=1, help="k of maj@k and pass@k.")] = 16,
     seed: Annotated[int, typer.Option(help="Of every run.")] = 0,
     preset: Annotated[str | None, typer.Option(help="The solver's preset.")] = None,
     engine: Annotated[str | None, typer.Option(help="The solver's engine.")] = None,
@@ -128,7 +128,7 @@ def evaluate(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder of journals; a second run goes on there.")
     ] = Path("evaluation"),
-    attempts: Annotated[int, typer.Option(help="k of maj@k and pass@k.")] = 16,
+    attempts: Annotated[int, typer.Option(min=1, help="k of maj@k and pass@k.")] = 16,
     seed: Annotated[int, typer.Option(help="Of every run.")] = 0,
     preset: Annotated[str | None, typer.Option(help="The solver's preset.")] = None,
     engine: Annotated[str | None, typer.Option(help="The solver's engine.")] = None,
@@ -158,7 +158,7 @@ def quantize(
         bool, typer.Option("--make-environment", help="Install llm-compressor beside this environment first.")
     ] = False,
     problems: Annotated[Path | None, typer.Option(help="Solve these before and after, and compare.")] = None,
-    attempts: Annotated[int, typer.Option(help="k of the comparison.")] = 8,
+    attempts: Annotated[int, typer.Option(min=1, help="k of the comparison.")] = 8,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings, for the comparison."),
@@ -270,14 +270,15 @@ def samples(
     if journal is not None:
         from merge.journals import samples_of_journal
 
-        write_samples(output, samples_of_journal(journal, model, per_problem))
+        written = write_samples(output, samples_of_journal(journal, model, per_problem))
     else:
         from merge.miniature.data import Mixture, mixed_samples
         from merge.miniature.hardness import read_nats
 
         nats = read_nats(hardness) if hardness else None
         mixture = Mixture(gsm8k, gsm8k_share, sketch_share, often, nats)
-        write_samples(output, mixed_samples(mode.value, number, seed, mixture))
+        written = write_samples(output, mixed_samples(mode.value, number, seed, mixture))
+    print(f"wrote {written} samples to {output}")
 
 
 @app.command()
@@ -308,13 +309,16 @@ def hardness(
 def problems(
     held: Annotated[Held, typer.Argument(help="What no training sample shares with them.")],
     output: Annotated[Path, typer.Argument(help="CSV with id, problem and answer, for `solver solve`.")],
-    number: Annotated[int, typer.Option(min=1)] = 300,
+    number: Annotated[
+        int, typer.Option(min=1, help="Families come in turn, by name: few problems are of the first names alone.")
+    ] = 300,
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
     """Write generated problems to measure on: fresh instances, held-out phrasings, or held-out families."""
     from merge.miniature.data import write_evaluation
 
     write_evaluation(output, held.value, number, seed)
+    print(f"wrote {number} problems to {output}")
 
 
 def _show(checks: "Iterable[Check]") -> None:

@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from merge.checkpoint import sha256
+from merge.checkpoint import read_checkpoint, sha256
 from merge.child import python_module
 from merge.errors import MergeError
 from merge.figures import Evaluation, columns, summarize
 from merge.identity import claim, identify_model
+from merge.output import make_folder
+from solver.chat import choose_family
 from solver.competition import Competition, find_competition
+from solver.config import load_config
 from solver.consensus import tally
+from solver.engine import engine_name, require_engine
 from solver.journal import History, read_journal, refuse_if_in_use
 from solver.problem import read_problems
 from solver.types import Attempt
@@ -63,9 +67,11 @@ def evaluate_files(model: Path, files: Sequence[Path], output: Path, options: Ev
     """
     for file in files:
         expected_answers(file)
-    if len({file.stem for file in files}) < len(files):
-        raise MergeError("two problem files have one name, and so would their journals: rename one")
-    output.mkdir(parents=True, exist_ok=True)
+    stems = [file.stem for file in files]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise MergeError(f"two problem files are called {twice[0]}, and so would their journals be: rename one")
+    check_solver(options, model)
+    make_folder(output)
     identity = {"model": identify_model(model)}
     header = ["problems", "number", *columns(options.attempts)]
     rows = [header, ["---"] * len(header)]
@@ -75,6 +81,27 @@ def evaluate_files(model: Path, files: Sequence[Path], output: Path, options: Ev
         evaluation = evaluate(model, file, journal, options)
         rows.append([file.stem, str(evaluation.num_problems), *evaluation.cells()])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def check_solver(options: EvaluateOptions, folder: Path | None) -> None:
+    """What the solver would refuse of its settings, and of the model in `folder` where there is one already; told
+    before anything is written.
+
+    Raises:
+        SolverError: an unknown preset, engine or setting; an engine that is not installed; no whole checkpoint, or one
+            of a family that cannot be told.
+    """
+    preset = options.preset or ("scripted" if options.engine == "scripted" else "auto")
+    flags: dict[str, Any] = {"attempts.num_attempts": options.attempts, "seed": options.seed}
+    if options.engine:
+        flags["engine.name"] = options.engine
+    config = load_config(preset, settings=_settings(options), flags=flags)
+    require_engine(config.engine)
+    if folder is None or (name := engine_name(config.engine)) == "scripted":
+        return
+    if name != "openai":
+        read_checkpoint(folder)
+    choose_family(config.chat.family, folder)
 
 
 def evaluate(model: Path, problems: Path, journal: Path, options: EvaluateOptions) -> Evaluation:
@@ -94,6 +121,8 @@ def evaluate(model: Path, problems: Path, journal: Path, options: EvaluateOption
 
 def expected_answers(problems: Path) -> dict[str, int]:
     read = read_problems(problems)
+    if read and all(problem.answer is None for problem in read):
+        raise MergeError(f"{problems} has no column answer, or an empty one: nothing to compare with")
     if missing := [problem.id for problem in read if problem.answer is None]:
         raise MergeError(f"{problems} has no answer for {missing[0]}: nothing to compare with")
     return {problem.id: problem.answer for problem in read if problem.answer is not None}
@@ -123,16 +152,19 @@ def _is_prediction_of(line: bytes, names: set[str]) -> bool:
 
 def solver_command(model: Path, problems: Path, journal: Path, options: EvaluateOptions) -> list[str]:
     k = options.attempts
-    settings = [f"consensus.quorum={k}", *_TO_THE_END, *options.settings]
     return [
         *python_module("solver", "solve", str(problems), "-o", str(journal.with_suffix(".csv"))),
         *("--journal", str(journal), "--attempts", str(k), "--seed", str(options.seed), "--plain"),
         *(("--preset", options.preset) if options.preset else ()),
         *(() if options.engine == "scripted" else ("--model", str(model))),
         *(("--engine", options.engine) if options.engine else ()),
-        *(word for setting in settings for word in ("--set", setting)),
+        *(word for setting in _settings(options) for word in ("--set", setting)),
         *(["--resume"] if journal.exists() else []),
     ]
+
+
+def _settings(options: EvaluateOptions) -> list[str]:
+    return [f"consensus.quorum={options.attempts}", *_TO_THE_END, *options.settings]
 
 
 def _run_solver(model: Path, problems: Path, journal: Path, options: EvaluateOptions) -> None:

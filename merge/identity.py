@@ -10,16 +10,16 @@ from merge.errors import MergeError
 from merge.provenance import hashes
 
 
-def claim(file: Path, identity: Mapping[str, Any], results: Path) -> None:
-    """Write `identity` into `file`, unless `results` are there already: then it must be theirs.
+def claim(file: Path, identity: Mapping[str, Any], results: Path, remove: Path | None = None) -> None:
+    """Write `identity` into `file`, unless `results` are there already: then it must be theirs. `remove`: what else
+    than `results` would have to go.
 
     Raises:
         MergeError: the results are of something else, or do not say what they are of.
     """
     if differing := differences(file, identity, results):
-        raise MergeError(
-            f"{results} is of other {', '.join(differing)}: name another folder with -o, or remove it first"
-        )
+        what, gone = ", ".join(differing), remove or results
+        raise MergeError(f"{results} is of other {what}: name another folder with -o, or remove {gone} first")
     partial = file.with_name(f".{file.name}.partial")
     partial.write_text(json.dumps(identity, indent=2) + "\n", "utf-8")
     partial.replace(file)

@@ -22,6 +22,16 @@ def check_output(output: Path, *, exist_ok: bool = False) -> None:
         raise MergeError(f"cannot write to {output.parent}: {error.strerror}") from None
 
 
+def make_folder(output: Path) -> None:
+    """The folder that -o names, if it is not there yet. Raises MergeError where it cannot be one."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise MergeError(f"{output} is a file: -o names a folder") from None
+    except OSError as error:
+        raise MergeError(f"cannot make the folder {output}: {error.strerror}") from None
+
+
 def check_disk(output: Path, num_bytes: int, why: str = "") -> None:
     """Raises MergeError where so many bytes do not fit beside `output`."""
     need, free = num_bytes + _SLACK_BYTES, shutil.disk_usage(output.parent).free
@@ -62,6 +72,10 @@ def exclusive(output: Path, say: Callable[[str], None]) -> Iterator[Path]:
 
 def publish(finished: Path, output: Path) -> None:
     """Give a finished folder its name, after its files are on the disk: the name says that it is whole."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in filter(Path.is_file, finished.iterdir()):
+        path.chmod(0o666 & ~mask)  # safetensors writes files that no other user may read
     for path in (*finished.iterdir(), finished):
         descriptor = os.open(path, os.O_RDONLY)
         try:

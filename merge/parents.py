@@ -30,9 +30,10 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer*", "merges.txt"]
 # Weights of one architecture that are read otherwise: their average means nothing.
 _VITAL = (
-    "hidden_act", "head_dim", "num_attention_heads", "num_key_value_heads", "num_hidden_layers",
+    "hidden_act", "head_dim", "num_attention_heads", "num_key_value_heads",
     "rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps", "layer_types",
 )  # fmt: skip
+_SIZES = ("hidden_size", "num_hidden_layers")
 _INCIDENTAL = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "architectures")
 
 
@@ -150,10 +151,18 @@ def _check_config(first: Checkpoint, parent: Parent) -> None:
     if first.is_tied != other.is_tied:
         tied = first.folder if first.is_tied else other.folder
         raise CheckpointError(f"only {tied} ties its output to its embeddings: save both parents tied or untied")
+    for key in _SIZES:
+        if first.config.get(key) != other.config.get(key):
+            raise CheckpointError(
+                f"different architectures: {key} is {first.config.get(key)} in {first.folder}, {other.config.get(key)} "
+                f"in {parent.reference}"
+            )
     for key in _VITAL:
         if first.config.get(key) != other.config.get(key):
             values = f"{first.config.get(key)} and {other.config.get(key)}"
-            raise CheckpointError(f"{parent.reference} is read otherwise than {first.folder}: {key} is {values}")
+            raise CheckpointError(
+                f"{first.folder} and {parent.reference} use their weights in different ways: {key} is {values}"
+            )
 
 
 def _check_tensors(first: Checkpoint, parent: Parent, *, resized: bool) -> None:
@@ -178,6 +187,11 @@ def _is_vocabulary(name: str) -> bool:
 
 
 def _check_tokenizer(first: Checkpoint, parent: Parent, *, chat_template: bool) -> None:
+    for one, reference, other in ((first, str(first.folder), parent.base), (parent.base, parent.reference, first)):
+        if one.text("tokenizer.json") is None and other.text("tokenizer.json") is not None:
+            raise CheckpointError(
+                f"{reference} has no tokenizer.json, and another parent has one: copy it, if it is its"
+            )
     if not same_tokenizer(first, parent.base):
         raise CheckpointError(
             f"{first.folder} and {parent.reference} have different tokenizers: the same row would mean different "

@@ -18,7 +18,7 @@ from pathlib import Path
 from merge.checkpoint import TOKENIZER_FILES, Checkpoint, read_checkpoint
 from merge.child import ROOT, python_code
 from merge.errors import CheckpointError, MergeError
-from merge.evaluate import EvaluateOptions, evaluate, expected_answers
+from merge.evaluate import EvaluateOptions, check_solver, evaluate, expected_answers
 from merge.figures import Evaluation
 from merge.identity import claim, differences, identify_model
 from merge.output import check_disk, check_output, exclusive, publish
@@ -53,6 +53,10 @@ class QuantizeOptions:
     """Solve these with the source and the result, and compare."""
     attempts: int = 8
     settings: tuple[str, ...] = ()
+
+    @property
+    def evaluation(self) -> EvaluateOptions:
+        return EvaluateOptions(self.attempts, settings=self.settings)
 
 
 def environment_folder() -> Path:
@@ -95,13 +99,16 @@ def _check(checkpoint: Checkpoint, options: QuantizeOptions) -> None:
         _check_calibration(options.calibration)
     if options.problems is not None:
         expected_answers(options.problems)
+        check_solver(options.evaluation, checkpoint.folder)
 
 
 def _check_calibration(file: Path) -> None:
     try:
         lines = [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise MergeError(f"cannot read the calibration texts {file}: {error}") from None
+    except OSError as error:
+        raise MergeError(f"cannot read the calibration texts {file}: {error.strerror}") from None
+    except ValueError:
+        raise MergeError(f"{file} is not JSON Lines: each line must be a JSON object with `text`") from None
     if not lines or not all(isinstance(line, dict) and isinstance(line.get("text"), str) for line in lines):
         raise MergeError(f"{file}: each line must be a JSON object with `text`")
 
@@ -184,7 +191,7 @@ def _measure(source: Path, output: Path, options: QuantizeOptions, progress: Pro
     for name, model in (("before", source), ("after", output)):
         progress.step(f"solving, {name}")
         journal = output.parent / f"{output.name}.{name}.jsonl"
-        evaluation = EvaluateOptions(options.attempts, settings=options.settings)
+        evaluation = options.evaluation
         identity = {"model": identify_model(model)} | evaluation.identity(options.problems)
         of = journal.with_suffix(".of.json")
         if differences(of, identity, journal):  # of what stood under this name before

@@ -214,6 +214,10 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key '{key}': {nearest(str(problem['loc'][-1]), part.model_fields)}"
     if problem["type"] == "missing":
         return f"no '{key}'"
+    if "parameters" in problem["loc"]:
+        of, _, name = ".".join(map(str, problem["loc"])).partition(".parameters.")
+        name = name.partition(".")[0]
+        return f"parameter {name} of {of} is no number, list of numbers or filter: {problem['input']!r}"
     return f"'{key}': {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from merge.checkpoint import DTYPE_NAMES, ITEM_BYTES, TOKENIZER_FILES, read_json
+from merge.checks import finite
 from merge.child import python_code
 from merge.errors import MergeError, RecipeError
 from merge.output import check_disk, check_output, exclusive, publish
@@ -31,7 +32,7 @@ from merge.parents import (
 from merge.progress import Progress
 from merge.provenance import describe_parent, write_manifest, write_provenance
 from merge.recipe import ACCUMULATES_IN_FLOAT32, Recipe, load_recipe
-from merge.subject import Check, Depth
+from merge.subject import Check, Depth, Failed, Subject
 from merge.verify import verify
 
 _MERGEKIT = "from mergekit.scripts.run_yaml import main; main(prog_name='mergekit')"
@@ -62,6 +63,7 @@ def run(recipe_file: Path, output: Path, options: RunOptions | None = None, root
     """
     options = options or RunOptions()
     recipe = load_recipe(recipe_file)
+    _check_device(options.device)
     with Progress() as progress:
         check_output(output, exist_ok=options.exist_ok)
         parents = find_parents(recipe, root or Path.cwd())
@@ -102,8 +104,18 @@ def _merge(
     checks = verify(work / "out", options.depth, parents)
     for check in checks:
         if check.status == "failed":
-            raise MergeError(f"the merge is wrong, and nothing was written: {check.name}: {check.text}")
+            raise MergeError(f"the merge is wrong, and nothing was written: {check.name}: {_blame(check, parents)}")
     return checks
+
+
+def _blame(check: Check, parents: Sequence[Parent]) -> str:
+    """What failed, and whose fault it is: values that are no numbers are looked for here, not before every merge."""
+    for parent in parents if check.name == "finite" else ():
+        try:
+            finite(Subject(parent.base), "weights")
+        except Failed as failure:
+            return f"{parent.reference} is broken: {failure}"
+    return check.text
 
 
 def require_mergekit() -> None:
@@ -111,6 +123,18 @@ def require_mergekit() -> None:
     for name in ("mergekit", "peft", "immutables"):
         if importlib.util.find_spec(name) is None:
             raise MergeError(f"the package {name} is not installed: run `make setup`, or pip install '.[merge]'")
+
+
+def _check_device(device: str) -> None:
+    """Raises MergeError where mergekit could not compute there."""
+    if device == "cpu":
+        return
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        raise MergeError(f"--device {device}: cpu, cuda or cuda:N")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise MergeError(f"--device {device}: this torch finds no GPU; leave --device out to merge on the CPU")
 
 
 def _check_disk(recipe: Recipe, parents: Sequence[Parent], output: Path) -> None:

@@ -68,10 +68,12 @@ def tokenize(sample: Sample, chat: ChatFormat, tokenizer: Tokenizer) -> TokenSam
     return TokenSample([*ids, *end], own + [True] * len(end))
 
 
-def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    lines = (json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
+def write_samples(path: Path, samples: Iterable[Sample]) -> int:
+    """Returns how many. All are drawn before the file is opened: what was there is not lost to a journal that cannot be
+    read."""
+    lines = [json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples]
+    path.write_text("".join(lines), "utf-8")
+    return len(lines)
 
 
 def read_samples(path: Path) -> Iterator[Sample]:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from merge.errors import RecipeError
-from merge.evaluate import EvaluateOptions, evaluate, expected_answers
+from merge.evaluate import EvaluateOptions, check_solver, evaluate, expected_answers
 from merge.figures import Evaluation, Figure, columns, difference
 from merge.identity import claim
-from merge.parents import find_parents
+from merge.output import make_folder
+from merge.parents import Parent, find_parents
 from merge.provenance import describe_parent
 from merge.recipe import Recipe, load_recipe
 from merge.run import RunOptions, run
@@ -76,8 +77,10 @@ def sweep(recipe_file: Path, weights: Sequence[float], problems: Path, output: P
     """
     recipe = load_recipe(recipe_file)
     swept = {weight: recipe.with_weight(weight) for weight in weights}
-    identity = _identity(recipe, problems, options)
-    output.mkdir(parents=True, exist_ok=True)
+    parents = find_parents(recipe, Path.cwd())
+    check_solver(options.evaluation, None if recipe.chat_template else parents[0].base.folder)
+    identity = _identity(recipe, parents, problems, options)
+    make_folder(output)
     _take_over(output, identity)
     known = _read_points(output)
     for weight in weights:
@@ -91,18 +94,18 @@ def sweep(recipe_file: Path, weights: Sequence[float], problems: Path, output: P
     return text
 
 
-def _identity(recipe: Recipe, problems: Path, options: SweepOptions) -> dict[str, Any]:
+def _identity(recipe: Recipe, parents: Sequence[Parent], problems: Path, options: SweepOptions) -> dict[str, Any]:
     """What points must share to stand in one table: the parents' files too, whatever folder they lie in."""
     expected_answers(problems)
-    parents = [describe_parent(parent) for parent in find_parents(recipe, Path.cwd())]
-    files = [[parent["base"]["files"], parent["adapter"] and parent["adapter"]["files"]] for parent in parents]
+    described = [describe_parent(parent) for parent in parents]
+    files = [[parent["base"]["files"], parent["adapter"] and parent["adapter"]["files"]] for parent in described]
     return {"recipe": recipe.with_weight(0.5).as_yaml(), **options.evaluation.identity(problems), "parents": files}
 
 
 def _take_over(output: Path, identity: Mapping[str, Any]) -> None:
     """Raises MergeError where points, a journal or a checkpoint in the folder belong to another sweep."""
     found = [output / _POINTS, *sorted(output.glob("weight-*"))]
-    claim(output / _IDENTITY, identity, next((it for it in found if it.exists()), output / _POINTS))
+    claim(output / _IDENTITY, identity, next((it for it in found if it.exists()), output / _POINTS), remove=output)
 
 
 def _read_points(output: Path) -> dict[float, Point]:

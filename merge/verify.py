@@ -46,7 +46,7 @@ def _run(name: str, check: "_Check", subject: Subject, depth: Depth) -> Check:
 
 def _logits(subject: Subject, depth: Depth) -> str:
     if depth == "weights":
-        raise Skipped("not asked for")
+        raise Skipped("not asked for; a layer that is missing would show here")
     result, *parents = probe_in_child([Parent("", subject.checkpoint), *subject.parents])
     if result["missing"] or result["unexpected"]:
         names = [*result["missing"], *result["unexpected"]]

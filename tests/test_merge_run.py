@@ -2,6 +2,7 @@
 test_merge_real.py; here a stand-in does its part."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import merge.run
@@ -103,12 +105,14 @@ REFUSED = [
     (again(added=["<tool_call>"], vocab=259), "260 tokens and 259 embedding rows"),
     (again(tied=False), "ties its output to its embeddings"),
     (again(rope_theta=1e6), "rope_theta is 10000.0 and 1000000.0"),
+    (again(hidden_size=48), "different architectures: hidden_size is 32 in"),
     (again(change=lambda n, t: t[:24] if "up_proj" in n else t), "different shapes of model.layers.0.mlp.up_proj"),
     (again(quantization_config={"quant_method": "fp8"}), "tir is quantized"),
     (lambda f: (f / "tir/model.safetensors").unlink(), "no weights in"),
     (lambda f: (f / "tir/model.safetensors").write_bytes(b"\0" * 100), "no readable safetensors header"),
     (lambda f: os.truncate(f / "tir/model.safetensors", 9000), "is cut short"),
     (lambda f: shutil.rmtree(f / "tir"), "no folder"),
+    (lambda f: (f / "tir/tokenizer.json").unlink(), "tir has no tokenizer.json, and another parent has one"),
     (lambda f: (f / "tir/tokenizer.json").write_text('{"model": 1}'), "tokenizer"),
     (lambda f: (f / "tir/tokenizer_config.json").write_text("{"), "tokenizer_config.json is not JSON"),
     (lambda f: (f / "cot/generation_config.json").write_text("{"), "generation_config.json is not JSON"),
@@ -130,6 +134,30 @@ def test_what_would_merge_wrongly_is_refused_before_anything_is_written(
     assert "\n" not in str(error.value)
     assert left(folder) <= {"out"}
     assert not (folder / "out" / "config.json").exists()
+
+
+@pytest.mark.parametrize(("device", "said"), [("gpu", "cpu, cuda or cuda:N"), ("cuda:9", "finds no GPU")])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    device: str, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MergeError, match=said):
+        run(Path("recipe.yml"), Path("out"), dataclasses.replace(QUICK, device=device))
+    assert left(folder) == set()
+
+
+def test_a_parent_with_values_that_are_no_numbers_is_named(folder: Path) -> None:
+    again(change=lambda name, values: values * (np.nan if name == "model.norm.weight" else 1))(folder)
+    with pytest.raises(MergeError, match=r"finite: tir is broken: model\.norm\.weight has 32 values that are NaN"):
+        run(Path("recipe.yml"), Path("out"), QUICK)
+    assert left(folder) == set()
+
+
+def test_what_is_written_may_be_read_by_who_may_read_other_new_files(folder: Path) -> None:
+    run(Path("recipe.yml"), Path("out"), QUICK)
+    (folder / "new").touch()
+    assert {path.stat().st_mode for path in Path("out").iterdir()} == {(folder / "new").stat().st_mode}
 
 
 def test_too_little_disk_is_refused_with_both_numbers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +174,7 @@ def test_a_journal_that_does_not_say_what_it_is_of_is_not_gone_on_with(folder: P
 def test_files_of_one_name_are_refused_before_anything_is_written(folder: Path) -> None:
     Path("other").mkdir()
     write_problems(folder / "other/problems.csv", PROBLEMS)
-    with pytest.raises(MergeError, match="one name"):
+    with pytest.raises(MergeError, match="two problem files are called problems"):
         evaluate_files(Path("tir"), [Path("problems.csv"), Path("other/problems.csv")], Path("out"), EVALUATED)
     assert not Path("out").exists()
 
@@ -239,9 +241,50 @@ def test_every_checkpoint_is_kept_where_asked(folder: Path, monkeypatch: pytest.
 
 def test_problems_without_answers_are_refused_before_anything_is_written(folder: Path) -> None:
     (folder / "problems.csv").write_text("id,problem\na,one\n", "utf-8")
+    with pytest.raises(SolverError, match="has no column answer, or an empty one"):
+        sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
+    (folder / "problems.csv").write_text("id,problem,answer\na,one,\nb,two,2\n", "utf-8")
     with pytest.raises(SolverError, match="has no answer for a"):
         sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), OPTIONS)
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"settings": ("foo.bar=1",)}, "unknown setting 'foo'"),
+        ({"preset": "banana"}, "banana"),
+        ({"engine": "banana"}, "banana"),
+    ],
+)
+def test_settings_that_the_solver_refuses_are_told_before_anything_is_merged_or_written(
+    change: dict[str, Any], said: str, folder: Path
+) -> None:
+    swept, evaluated = dataclasses.replace(OPTIONS, **change), dataclasses.replace(EVALUATED, **change)
+    with pytest.raises(SolverError, match=said):
+        sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("out"), swept)
+    with pytest.raises(SolverError, match=said):
+        evaluate_files(Path("tir"), [Path("problems.csv")], Path("out"), evaluated)
+    assert not Path("out").exists()
+
+
+def test_a_checkpoint_that_is_not_whole_is_told_before_anything_is_written(folder: Path) -> None:
+    options = EvaluateOptions(attempts=3, engine="transformers", settings=("chat.family=miniature",))
+    for model, said in (("nowhere", "no such folder"), ("problems.csv", "it is a file"), ("tir", "is cut short")):
+        if model == "tir":
+            os.truncate("tir/model.safetensors", 9000)
+        with pytest.raises(SolverError, match=said):
+            evaluate_files(Path(model), [Path("problems.csv")], Path("out"), options)
+    assert not Path("out").exists()
+
+
+def test_results_that_would_go_into_a_file_are_refused(folder: Path) -> None:
+    before = Path("problems.csv").read_bytes()
+    with pytest.raises(MergeError, match=r"problems\.csv is a file: -o names a folder"):
+        evaluate_files(Path("tir"), [Path("problems.csv")], Path("problems.csv"), EVALUATED)
+    with pytest.raises(MergeError, match=r"problems\.csv is a file: -o names a folder"):
+        sweep(Path("recipe.yml"), [0.5], Path("problems.csv"), Path("problems.csv"), OPTIONS)
+    assert Path("problems.csv").read_bytes() == before
 
 
 def test_the_figures_are_those_of_the_journal(tmp_path: Path) -> None:

@@ -187,6 +187,17 @@ def test_right_attempts_of_a_journal_become_samples_and_others_do_not(tmp_path: 
     assert list(right_attempts(path, chat, tokenizer, per_problem=4)) == [sample]
 
 
+def test_samples_that_cannot_be_drawn_leave_an_earlier_file_as_it_was(tmp_path: Path) -> None:
+    def broken() -> Iterator[Sample]:
+        yield Sample.of_program("What is 2+3?", "print(2 + 3)", 5)
+        raise UsageError("no such journal")
+
+    (tmp_path / "s.jsonl").write_text("earlier", "utf-8")
+    with pytest.raises(UsageError):
+        write_samples(tmp_path / "s.jsonl", broken())
+    assert (tmp_path / "s.jsonl").read_text("utf-8") == "earlier"
+
+
 def test_samples_survive_their_file_and_a_bad_line_is_named(tmp_path: Path) -> None:
     samples = mixed_samples("cot", 20, 0, Mixture(gsm8k_share=0.5))
     write_samples(tmp_path / "s.jsonl", samples)
