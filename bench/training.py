@@ -7,7 +7,6 @@ length (`merge.schedule`) and the same samples padded to the longest. Tokens are
 """
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from itertools import islice
 
 import torch
 
-from bench.report import table, write_report
+from bench.report import spread, table, write_report
 from merge.miniature.data import draw_samples, draw_sketched
 from merge.samples import TokenSample, tokenize
 from merge.train import Training
@@ -87,7 +86,3 @@ def seconds_of_an_epoch(training: Training) -> float:
     for batch in training.batches:
         training.take_step([training.samples[i] for i in batch])
     return time.monotonic() - begin
-
-
-def spread(values: Sequence[float], digits: int) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}, {max(values):.{digits}f})"

@@ -1,8 +1,8 @@
 """All running turns of one transformers model, decoded together, one token each a step.
 
 Turns join and leave between steps. The KV cache is one tensor a layer, padded on the left so that all turns end at the
-same column, with room for columns to come: a step writes one column and copies nothing. A prompt that several turns
-share is computed once; what was computed for a turn is kept for the next turn of the same attempt.
+same column, with room to spare: a step writes one column, and a turn that joins or leaves moves one row. A prompt that
+several turns share is computed once; what was computed for a turn is kept for the next turn of the same attempt.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from solver.engine.entropy import entropy
-from solver.engine.kv_cache import Layers, PrefixStore, new_cache, stack
+from solver.engine.kv_cache import Layers, PrefixStore, new_cache, running_cache
 from solver.engine.sampling import sample
 from solver.engine.stopping import StopChecker
 from solver.errors import EngineError
@@ -69,20 +69,27 @@ class Batch:
 
     def join(self, turns: Sequence[Turn]) -> None:
         """Compute the prompts of new turns, and put them beside the running ones."""
-        computed = []
+        if not turns:
+            return
+        computed, all_logits = [], [] if self._logits is None else [self._logits]
         for turn in turns:
             layers, logits, turn.num_cached = self._prefixes.computed(turn.tokens) or self._prefill(turn.tokens)
             computed.append(layers)
-            self._logits = logits if self._logits is None else torch.cat([self._logits, logits])
-        if turns:
-            self._add(computed, [len(turn.tokens) for turn in turns])
-            self.turns += turns
+            all_logits.append(logits)
+        if self._cache is None:
+            self._cache = running_cache(self._model.config)
+        for layer, pairs in zip(self._cache.layers, zip(*computed, strict=True), strict=True):
+            layer.add(pairs)
+        self._logits = torch.cat(all_logits)
+        self._lengths += [len(turn.tokens) for turn in turns]
+        self.turns += turns
 
     def step(self) -> None:
         """Sample one token for every turn, hand it out, and compute the next logits of those that go on."""
         if not self.turns:
             return
         sampled = sample(self._logits, [(turn.params, turn.generator, turn.tokens) for turn in self.turns])
+        self._logits = None
         made, going_on = [], []
         for row, (turn, (token, logprob, top)) in enumerate(zip(self.turns, sampled, strict=True)):
             finish = turn.stops.feed(token)
@@ -133,32 +140,21 @@ class Batch:
         self._lengths = [length + 1 for length in self._lengths]
         self._logits = output.logits[:, -1].float()
 
-    def _add(self, computed: Sequence[Layers], lengths: Sequence[int]) -> None:
-        """Put turns' keys and values beside those of the running turns; the shorter are padded on the left."""
-        parts = list(computed)
-        if self.turns:
-            parts.insert(0, [(layer.keys, layer.values) for layer in self._cache.layers])
-        self._cache = new_cache(self._model.config)
-        for layer, pairs in zip(self._cache.layers, zip(*parts, strict=True), strict=True):
-            layer.update(stack([keys for keys, _ in pairs]), stack([values for _, values in pairs]))
-        self._lengths += lengths
-
-    def _keep(self, rows: list[int]) -> None:
+    def _keep(self, rows: Sequence[int]) -> None:
         if len(rows) == len(self.turns):
             return
         for row in sorted(set(range(len(self.turns))) - set(rows)):
             self._remember(row)
-        self.turns = [self.turns[row] for row in rows]
-        before = max(self._lengths)
-        self._lengths = [self._lengths[row] for row in rows]
         if not rows:
-            self._cache = self._logits = None
+            self.turns, self._lengths, self._cache, self._logits = [], [], None, None
             return
-        index = torch.tensor(rows, device=self._model.device)
-        self._logits = self._logits[index]
-        unused = before - max(self._lengths)  # columns that are padding for all that remain
+        order = _closed_up(rows)
+        self.turns = [self.turns[row] for row in order]
+        self._lengths = [self._lengths[row] for row in order]
+        if self._logits is not None:
+            self._logits = self._logits[torch.tensor(order, device=self._model.device)]
         for layer in self._cache.layers:
-            layer.set(layer.keys[index, :, unused:], layer.values[index, :, unused:])
+            layer.keep(order, max(self._lengths))
 
     def _remember(self, row: int) -> None:
         length = self._lengths[row]
@@ -167,3 +163,10 @@ class Batch:
             for layer in self._cache.layers
         ]
         self._prefixes.add(self.turns[row].tokens[:length], layers)
+
+
+def _closed_up(rows: Sequence[int]) -> list[int]:
+    """The same rows, of which only those too far down for their number are moved, into the gaps above."""
+    kept = set(rows)
+    late = [row for row in rows if row >= len(rows)]
+    return [row if row in kept else late.pop() for row in range(len(rows))]

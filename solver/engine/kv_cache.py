@@ -1,11 +1,9 @@
-"""KV caches of transformers: with room for columns to come, and kept for later turns with the same prefix."""
+"""KV caches of transformers: with room for turns and tokens to come, and kept for later turns with the same prefix."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -54,51 +52,83 @@ class PrefixStore:
             self._bytes -= _num_bytes(oldest)
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values [turns, heads, columns, size] in tensors with columns to spare."""
+class RunningLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values [turns, heads, columns, size] of running turns that all end at the last column.
+
+    They are a window into tensors with rows and columns to spare: a step writes one column, a turn that joins or leaves
+    one row. What stands left of a turn's own columns is of turns before it, or zero.
+    """
 
     keys: Any
     values: Any
-    _room: tuple[Any, Any] | None = None
+    _room: tuple[Any, ...] = ()
+    _end = 0
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.set(key_states, value_states)
-            return self.keys, self.values
-        before = self.keys.shape[-2]
-        after = before + key_states.shape[-2]
-        if self._room is None or self._room[0].shape[-2] < after:
-            self._room = _grown(self.keys, after), _grown(self.values, after)
-        self._room[0][:, :, before:after] = key_states
-        self._room[1][:, :, before:after] = value_states
-        self.keys, self.values = self._room[0][:, :, :after], self._room[1][:, :, :after]
+        """Append columns to every turn."""
+        rows, _, more, _ = key_states.shape
+        width = self.get_seq_length() + more
+        self._reserve(key_states, rows, width, more)
+        self._end += more
+        for room, states in zip(self._room, (key_states, value_states), strict=True):
+            room[:rows, :, self._end - more : self._end] = states
+        self._show(rows, width)
         return self.keys, self.values
 
-    def set(self, keys: Any, values: Any) -> None:
-        self.keys, self.values, self._room = keys, values, None
+    def add(self, turns: Sequence[tuple[Any, Any]]) -> None:
+        """Put other turns' keys and values, each [1, heads, its tokens, size], below those that run."""
+        before = self.keys.shape[0] if self.is_initialized else 0
+        width = max(self.get_seq_length(), *(keys.shape[-2] for keys, _ in turns))
+        self._reserve(turns[0][0], before + len(turns), width, 0)
+        for row, pair in enumerate(turns, start=before):
+            for room, states in zip(self._room, pair, strict=True):
+                room[row, :, self._end - states.shape[-2] : self._end] = states[0]
+        self._show(before + len(turns), width)
+
+    def keep(self, order: Sequence[int], width: int) -> None:
+        """Of the rows keep those of `order`, in which a row stands at its own place or further up, and of the columns
+        the last `width`."""
+        for target, source in enumerate(order):
+            if source != target:
+                for window in (self.keys, self.values):
+                    window[target] = window[source]
+        self._show(len(order), width)
+
+    def _reserve(self, like: Any, rows: int, width: int, more: int) -> None:
+        """Room for `rows` turns, and for `width` columns of which the last `more` are still to come."""
+        if self._room:
+            num_rows, _, num_columns, _ = self._room[0].shape
+            if rows <= num_rows and self._end + more <= num_columns and width - more <= self._end:
+                return
+        _, heads, _, size = like.shape
+        # Zeros: a masked column counts nothing, but nothing times not-a-number would be not a number.
+        rooms = tuple(like.new_zeros(rows, heads, width + _ROOM, size) for _ in range(2))
+        end = width - more
+        if self.is_initialized:
+            before, _, filled, _ = self.keys.shape
+            for room, window in zip(rooms, (self.keys, self.values), strict=True):
+                room[:before, :, end - filled : end] = window
+        else:
+            self.lazy_initialization(like, like)
+        self._room, self._end = rooms, end
+
+    def _show(self, rows: int, width: int) -> None:
+        self.keys, self.values = (room[:rows, :, self._end - width : self._end] for room in self._room)
 
 
 def new_cache(config: Any) -> Any:
-    """An empty cache of `RoomyLayer`s. Raises EngineError for a model whose layers keep something else."""
+    """An empty cache for one turn. Raises EngineError for a model whose layers keep something else."""
     cache = DynamicCache(config=config)
     if not all(type(layer) is DynamicLayer for layer in cache.layers):
         raise EngineError("not every layer of this model is full attention: choose --engine vllm")
-    cache.layers = [RoomyLayer() for _ in cache.layers]
     return cache
 
 
-def _grown(tensor: Any, columns: int) -> Any:
-    rows, heads, filled, size = tensor.shape
-    room = tensor.new_empty(rows, heads, columns + _ROOM, size)
-    room[:, :, :filled] = tensor
-    return room
-
-
-def stack(tensors: Sequence[Any]) -> Any:
-    """As one batch that ends at the same column."""
-    columns = max(tensor.shape[-2] for tensor in tensors)
-    return torch.cat([pad(tensor, (0, 0, columns - tensor.shape[-2], 0)) for tensor in tensors])
+def running_cache(config: Any) -> Any:
+    """An empty cache for the turns that run."""
+    cache = new_cache(config)
+    cache.layers = [RunningLayer() for _ in cache.layers]
+    return cache
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from solver.types import SamplingParams
 
@@ -12,23 +13,34 @@ Row = tuple[SamplingParams, Any, Sequence[int]]
 Sampled = tuple[int, float | None, Sequence[float]]
 """The token, its log-probability and those of the most likely ones (None and empty where not asked for)."""
 
+_BLOCK = 256  # probabilities added up before any is looked at
+
 
 def sample(logits: Any, rows: Sequence[Row]) -> list[Sampled]:
     """One token for each row of `logits`, a float32 tensor [rows, vocabulary]."""
     wanted = [row for row, (params, _, _) in enumerate(rows) if params.logprobs is not None]
-    raw: Any = torch.log_softmax(logits[wanted], dim=-1) if wanted else None
+    raw = _some(logits, wanted)
     if any(params.repetition_penalty != 1.0 for params, _, _ in rows):
         logits = _penalized(logits.clone(), rows)
-    tokens = logits.argmax(dim=-1)
-    drawn = [row for row, (params, _, _) in enumerate(rows) if params.temperature > 0]
-    if drawn:
-        tokens[drawn] = _draw(logits[drawn], [rows[row] for row in drawn])
+    tokens = torch.empty(len(rows), dtype=torch.long, device=logits.device)
+    if greedy := [row for row, (params, _, _) in enumerate(rows) if params.temperature == 0]:
+        tokens[greedy] = _some(logits, greedy).argmax(dim=-1)
+    if drawn := [row for row, (params, _, _) in enumerate(rows) if params.temperature > 0]:
+        tokens[drawn] = _draw(_some(logits, drawn), [rows[row] for row in drawn])
     chosen = tokens.tolist()
     result: list[Sampled] = [(token, None, ()) for token in chosen]
-    for place, row in enumerate(wanted):
-        top = raw[place].topk(rows[row][0].logprobs).values.tolist()
-        result[row] = chosen[row], float(raw[place, chosen[row]]), top
+    if wanted:
+        total = raw.logsumexp(dim=-1, keepdim=True)
+        most = max(rows[row][0].logprobs or 0 for row in wanted)
+        top = (raw.topk(most).values - total).tolist()
+        own = (raw.gather(1, tokens[wanted, None]) - total)[:, 0].tolist()
+        for place, row in enumerate(wanted):
+            result[row] = chosen[row], own[place], top[place][: rows[row][0].logprobs]
     return result
+
+
+def _some(logits: Any, rows: Sequence[int]) -> Any:
+    return logits if len(rows) == len(logits) else logits[list(rows)]
 
 
 def _penalized(logits: Any, rows: Sequence[Row]) -> Any:
@@ -42,17 +54,34 @@ def _penalized(logits: Any, rows: Sequence[Row]) -> Any:
 
 
 def _draw(logits: Any, rows: Sequence[Row]) -> Any:
-    """One random number a row, looked up in the cumulative distribution: a thirtieth of torch.multinomial's work."""
     temperatures = torch.tensor([[params.temperature] for params, _, _ in rows], device=logits.device)
     probabilities = torch.softmax(logits / temperatures, dim=-1)
     for row, (params, _, _) in enumerate(rows):
         if params.top_k or params.top_p < 1 or params.min_p:
             probabilities[row] = _truncated(probabilities[row], params)
-    cumulative = probabilities.cumsum(dim=-1, dtype=torch.float64)
     numbers = torch.stack([torch.rand(1, generator=g, dtype=torch.float64) for _, g, _ in rows])
-    # The first token whose share of the total begins at or below the number and ends above it.
-    targets = numbers.to(logits.device) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, targets, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
+    return _look_up(probabilities, numbers.to(logits.device))
+
+
+def _look_up(probabilities: Any, numbers: Any) -> Any:
+    """For each row the token whose share of the total begins at or below its number and ends above it.
+
+    A fraction of torch.multinomial's work. The cumulative distribution is made of blocks first, then within the block
+    that is hit: of the whole vocabulary, in float64, it would cost more than the model's layers do.
+    """
+    blocks = pad(probabilities, (0, -probabilities.shape[-1] % _BLOCK)).unflatten(-1, (-1, _BLOCK))
+    ends = blocks.sum(dim=-1, dtype=torch.float64).cumsum(dim=-1)
+    targets = numbers * ends[:, -1:]
+    hit = _first_above(ends, targets)
+    before = pad(ends, (1, 0)).gather(1, hit)
+    within = blocks[torch.arange(len(blocks), device=blocks.device), hit[:, 0]].cumsum(dim=-1, dtype=torch.float64)
+    return (hit * _BLOCK + _first_above(within, targets - before))[:, 0]
+
+
+def _first_above(cumulative: Any, targets: Any) -> Any:
+    """The first place that is above the target, in ascending rows; rounding may have lifted a target to the end."""
+    below_the_end = torch.nextafter(cumulative[:, -1:], torch.zeros_like(targets))
+    return torch.searchsorted(cumulative, torch.minimum(targets, below_the_end), right=True)
 
 
 def _truncated(probabilities: Any, params: SamplingParams) -> Any:

@@ -123,6 +123,7 @@ class TransformersEngine:
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
+        from solver.engine.attention import group_heads
         from solver.engine.kv_cache import new_cache
 
         logging.disable_progress_bar()
@@ -135,6 +136,7 @@ class TransformersEngine:
         model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=dtype, local_files_only=True)
         self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         new_cache(self._model.config)  # raises for layers that it cannot keep
+        group_heads(self._model)
         eos = self._model.generation_config.eos_token_id
         self._eos = tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
 
