@@ -20,7 +20,7 @@ from merge.identity import claim, identify_model
 from merge.output import make_folder
 from solver.chat import choose_family
 from solver.competition import Competition, find_competition
-from solver.config import load_config
+from solver.config import load_config, preset_meant
 from solver.consensus import tally
 from solver.engine import engine_name, require_engine
 from solver.journal import History, read_journal, refuse_if_in_use
@@ -91,7 +91,8 @@ def check_solver(options: EvaluateOptions, folder: Path | None) -> None:
         SolverError: an unknown preset, engine or setting; an engine that is not installed; no whole checkpoint, or one
             of a family that cannot be told.
     """
-    preset = options.preset or ("scripted" if options.engine == "scripted" else "auto")
+    to_come = folder or Path("a merge's output")
+    preset = preset_meant(options.preset, model=to_come, engine=options.engine)
     flags: dict[str, Any] = {"attempts.num_attempts": options.attempts, "seed": options.seed}
     if options.engine:
         flags["engine.name"] = options.engine

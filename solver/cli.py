@@ -97,11 +97,11 @@ def solve(
     Examples: python -m solver solve problems.csv -o submission.csv --time-limit 30m --report run.html,
     python -m solver solve problems.csv --model DIR --competition aimo-3 --set sampling.temperature=0.6
     """
-    from solver.config import load_config, require_model
+    from solver.config import load_config, preset_meant, require_model
     from solver.run import RunOptions, process_start_time, run
     from solver.summary import summary_lines
 
-    preset = _preset(preset, config, model, settings, engine)
+    preset = preset_meant(preset, config, model, settings or (), engine)
     if one_by_one and concurrent_problems is not None:
         raise UsageError("--one-by-one and --concurrent-problems: give one of them")
     flags: dict[str, Any] = {
@@ -134,24 +134,6 @@ def solve(
     elif result.summary["decided_by"].get("fallback") == len(result.predictions):
         print("warning: every answer is the fallback; nothing was solved", file=sys.stderr)
     _leave(result.exit_code, at_once=result.is_stuck)
-
-
-def _preset(
-    preset: str | None,
-    config: Path | None,
-    model: Path | None,
-    settings: list[str] | None,
-    engine: str | None = None,
-) -> str | None:
-    """The preset that is meant; None: the default one, or `config` in its place."""
-    if preset is not None and config is not None:
-        raise UsageError("--preset and --config: give one of them")
-    if preset is not None or config is not None:
-        return preset
-    if engine == "scripted":
-        return "scripted"  # the miniature's limits count tokens of a real tokenizer
-    names_model = model is not None or any(it.partition("=")[0].strip() == "engine.model" for it in settings or ())
-    return "auto" if names_model else None  # the miniature's limits would cut a real model short
 
 
 @app.command()
@@ -223,11 +205,11 @@ def config(
     Examples: python -m solver config --resolved --preset miniature --set sampling.top_p=0.9,
     python -m solver config --resolved --model DIR
     """
-    from solver.config import load_config, setting_sources
+    from solver.config import load_config, preset_meant, setting_sources
     from solver.resolved import known_family, preset_lines, resolved_toml
 
     is_asked_for = resolved or any(it is not None for it in (preset, file, model, settings))
-    preset = _preset(preset, file, model, settings)
+    preset = preset_meant(preset, file, model, settings or ())
     if is_asked_for:
         flags = {} if model is None else {"engine.model": model}
         chosen = load_config(preset, file, settings or (), flags)
@@ -300,9 +282,9 @@ def doctor(
     Example: python -m solver doctor --model DIR --deep
     """
     from solver import doctor
-    from solver.config import load_config, require_model
+    from solver.config import load_config, preset_meant, require_model
 
-    preset = _preset(preset, config, model, settings)
+    preset = preset_meant(preset, config, model, settings or ())
     resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
     require_model(resolved, preset or config)
     lines = []

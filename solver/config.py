@@ -449,6 +449,27 @@ def preset_comment(name: str) -> str:
     return " ".join(line.removeprefix("#").strip() for line in itertools.takewhile(lambda it: it.startswith("#"), head))
 
 
+def preset_meant(
+    preset: str | None,
+    config: Path | None = None,
+    model: Path | None = None,
+    settings: Sequence[str] = (),
+    engine: str | None = None,
+) -> str | None:
+    """The preset that a command's options mean; None: the default one, or `config` in its place.
+
+    Raises UsageError where both are named.
+    """
+    if preset is not None and config is not None:
+        raise UsageError("--preset and --config: give one of them")
+    if preset is not None or config is not None:
+        return preset
+    if engine == "scripted":
+        return "scripted"  # the miniature's limits count tokens of a real tokenizer
+    names_model = model is not None or any(it.partition("=")[0].strip() == "engine.model" for it in settings)
+    return "auto" if names_model else None  # the miniature's limits would cut a real model short
+
+
 def load_config(
     preset: str | None = None,
     file: Path | None = None,
