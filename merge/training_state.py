@@ -16,7 +16,7 @@ from typing import Any
 from zipfile import is_zipfile
 
 from merge.checkpoint import read_checkpoint
-from merge.output import check_output
+from merge.output import check_output, publish
 from merge.samples import TokenSample
 from merge.train_config import TrainConfig
 from solver.errors import UsageError
@@ -96,7 +96,7 @@ class SavedTraining:
         """Give a finished folder its name, hours after `prepare`."""
         self.check_output(f"move it away and repeat the command, which goes on from {self.checkpoint}")
         shutil.rmtree(self.output, ignore_errors=True)
-        finished.rename(self.output)
+        publish(finished, self.output)
 
     def read(self, max_steps: int) -> dict[str, Any] | None:
         """Weights, optimizer and step, where there is a checkpoint. Raises UsageError where it is of another training,

@@ -115,6 +115,16 @@ def test_an_output_of_an_earlier_version_is_refused(config: TrainConfig) -> None
         saved(config).prepare()
 
 
+def test_whoever_may_read_a_new_file_may_read_a_finished_output(config: TrainConfig, tmp_path: Path) -> None:
+    made, usual = tmp_path / "made", tmp_path / "usual"
+    made.mkdir()
+    (made / "adapter_model.safetensors").touch(0o600)  # as safetensors writes it
+    usual.touch()
+    saved(config).publish(made)
+    weights = Path(config.output) / "adapter_model.safetensors"
+    assert weights.stat().st_mode == usual.stat().st_mode
+
+
 def test_what_has_come_to_the_outputs_place_meanwhile_is_kept(config: TrainConfig, tmp_path: Path) -> None:
     training = saved(config)
     training.prepare()
