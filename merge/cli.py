@@ -159,6 +159,9 @@ def quantize(
     ] = False,
     problems: Annotated[Path | None, typer.Option(help="Solve these before and after, and compare.")] = None,
     attempts: Annotated[int, typer.Option(min=1, help="k of the comparison.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of the comparison.")] = 0,
+    preset: Annotated[str | None, typer.Option(help="The solver's preset, for the comparison.")] = None,
+    engine: Annotated[str | None, typer.Option(help="The solver's engine, for the comparison.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="A.B=C", help="Any of the solver's settings, for the comparison."),
@@ -168,10 +171,12 @@ def quantize(
 
     Example: python -m merge quantize merged merged-fp8
     """
+    from merge.evaluate import EvaluateOptions
     from merge.quantize import QuantizeOptions
     from merge.quantize import quantize as run_quantize
 
-    options = QuantizeOptions(scheme.value, calibration, make_environment, problems, attempts, tuple(settings or ()))
+    evaluation = EvaluateOptions(attempts, seed, preset, engine, tuple(settings or ()))
+    options = QuantizeOptions(scheme.value, calibration, make_environment, problems, evaluation)
     checks, comparison = run_quantize(source, output, options)
     _show(checks)
     print(f"wrote {output}")

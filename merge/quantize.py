@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -51,12 +51,7 @@ class QuantizeOptions:
     make_environment: bool = False
     problems: Path | None = None
     """Solve these with the source and the result, and compare."""
-    attempts: int = 8
-    settings: tuple[str, ...] = ()
-
-    @property
-    def evaluation(self) -> EvaluateOptions:
-        return EvaluateOptions(self.attempts, settings=self.settings)
+    evaluation: EvaluateOptions = field(default_factory=lambda: EvaluateOptions(attempts=8))
 
 
 def environment_folder() -> Path:
@@ -191,21 +186,20 @@ def _measure(source: Path, output: Path, options: QuantizeOptions, progress: Pro
     for name, model in (("before", source), ("after", output)):
         progress.step(f"solving, {name}")
         journal = output.parent / f"{output.name}.{name}.jsonl"
-        evaluation = options.evaluation
-        identity = {"model": identify_model(model)} | evaluation.identity(options.problems)
+        identity = {"model": identify_model(model)} | options.evaluation.identity(options.problems)
         of = journal.with_suffix(".of.json")
         if differences(of, identity, journal):  # of what stood under this name before
             set_aside(journal)
         claim(of, identity, journal)
-        found.append(evaluate(model, options.problems, journal, evaluation))
+        found.append(evaluate(model, options.problems, journal, options.evaluation))
     return found
 
 
 def comparison(before: Checkpoint, after: Checkpoint, options: QuantizeOptions, measured: Sequence[Evaluation]) -> str:
     """Markdown: size, and where problems were solved, accuracy and speed."""
     rows = [["GB of tensors", f"{before.num_bytes / 1e9:.3f}", f"{after.num_bytes / 1e9:.3f}"]]
+    k = options.evaluation.attempts
     if measured:
-        k = options.attempts
         for name, label in (("maj", f"maj@{k} %"), ("pass", f"pass@{k} %"), ("pass1", "pass@1 %")):
             rows.append([label, *(it.figures[name].percent() for it in measured)])
         rows.append(["tokens a solution", *(it.figures["tokens"].number(0) for it in measured)])
@@ -214,5 +208,5 @@ def comparison(before: Checkpoint, after: Checkpoint, options: QuantizeOptions, 
     header = ["", f"before ({before.dtype})", f"after ({options.scheme})"]
     lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * 3, *rows)]
     if measured:
-        lines += ["", f"{measured[0].num_problems} problems, {options.attempts} attempts each; 95 % intervals."]
+        lines += ["", f"{measured[0].num_problems} problems, {k} attempts each; 95 % intervals."]
     return "\n".join([*lines, ""])
