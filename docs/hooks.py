@@ -18,6 +18,7 @@ _RUNS = {  # results of the solver's own commands
     "gsm8k_200": "200 problems of GSM8K in ten minutes, by the embedded model",
     "merge_weights": "The embedded model's parents, and merges of them from one to the other",
     "miniature": "The embedded model on problems it was not trained on",
+    "quantize": "The embedded model before and after quantization to eight bits",
 }
 sys.path.insert(0, str(PROJECT))
 

@@ -1,8 +1,8 @@
 """Attention of a decoding step in which the query heads that share keys and values are computed together.
 
 Where turns are padded, transformers copies keys and values once for every query head before PyTorch's attention sees
-them: on a CPU four fifths of a step of 96 turns (bench/results/decoding.md). A step has one query a turn, so the heads
-of a group take the place of a sequence's queries, and nothing is copied.
+them: on a CPU more than half of a step of 96 turns (bench/results/decoding.md). A step has one query a turn, so the
+heads of a group take the place of a sequence's queries, and nothing is copied.
 """
 
 from typing import Any
