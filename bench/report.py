@@ -23,6 +23,7 @@ def write_report(name: str, body: str, options: Sequence[str] = ()) -> Path:
         f"- {_cpu()}, {len(os.sched_getaffinity(0))} cores, {_memory_gib()} GiB, Python {platform.python_version()}",
         f"- load average at the end {os.getloadavg()[0]:.1f}",
         "",
+        "",
     ]
     path = RESULTS / f"{name}.md"
     path.write_text("\n".join(head) + body.rstrip("\n") + "\n", "utf-8")

@@ -1,10 +1,19 @@
 """What the transformers engine adds to a model's own decoding step: its KV cache, its attention, its drawing."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from solver.config import EngineConfig
+from solver.engine import build_engine
+from solver.errors import EngineError
+from solver.model import find_model
+from solver.types import SamplingParams
 
 pytestmark = pytest.mark.real  # torch takes seconds to import
 
@@ -132,3 +141,33 @@ def test_the_token_drawn_is_the_one_whose_share_of_the_total_holds_the_number(vo
         assert probabilities[row, token] > 0
         assert ends[row, token] - probabilities[row, token].double() <= share * (1 + 1e-12)
         assert share <= ends[row, token] * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("where", ["join", "step"])
+def test_a_failure_of_the_model_is_told_to_every_turn_and_to_those_that_come_later(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from solver.engine.batch import Batch
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    async def ask(engine: Any) -> str:
+        turn: AsyncIterator[Any] = engine.generate([1, 2, 3], SamplingParams(max_tokens=9, temperature=0.0))
+        async with asyncio.timeout(60), aclosing(turn):  # type: ignore[type-var]
+            try:
+                return str([it async for it in turn])
+            except EngineError as error:
+                return str(error)
+
+    async def main() -> list[str]:
+        config = EngineConfig(name="transformers", max_model_len=64, max_num_seqs=2, threads=1)
+        engine = build_engine(config, await find_model(None, "base"))
+        await engine.start()
+        monkeypatch.setattr(Batch, where, fail)
+        at_once = await asyncio.gather(*(ask(engine) for _ in range(4)))
+        later = await ask(engine)
+        await engine.close()
+        return [*at_once, later]
+
+    assert asyncio.run(main()) == ["transformers stopped working: out of memory"] * 5

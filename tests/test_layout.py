@@ -7,8 +7,15 @@ import solver
 
 PACKAGE = Path(solver.__file__).parent
 WRAPPED = {
-    "torch": {"engine/transformers.py", "engine/batch.py", "engine/kv_cache.py", "engine/sampling.py", "model.py"},
-    "transformers": {"engine/transformers.py", "engine/kv_cache.py", "model.py"},
+    "torch": {
+        "engine/transformers.py",
+        "engine/batch.py",
+        "engine/attention.py",
+        "engine/kv_cache.py",
+        "engine/sampling.py",
+        "model.py",
+    },
+    "transformers": {"engine/transformers.py", "engine/attention.py", "engine/kv_cache.py", "model.py"},
     "vllm": {"engine/vllm.py", "engine/vllm_options.py"},
     "tensorrt_llm": {"engine/tensorrt_llm.py"},
     "aiohttp": {"engine/openai.py", "engine/server.py"},

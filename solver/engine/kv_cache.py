@@ -43,7 +43,9 @@ class PrefixStore:
 
     def add(self, tokens: list[int], layers: Layers, logits: Any = None) -> None:
         key = tuple(tokens)
-        if key in self._entries:
+        if (entry := self._entries.get(key)) is not None:
+            if entry[1] is None:
+                self._entries[key] = entry[0], logits
             return
         self._entries[key] = (layers, logits)
         self._bytes += _num_bytes(layers)
@@ -55,8 +57,8 @@ class PrefixStore:
 class RunningLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values [turns, heads, columns, size] of running turns that all end at the last column.
 
-    They are a window into tensors with rows and columns to spare: a step writes one column, a turn that joins or leaves
-    one row. What stands left of a turn's own columns is of turns before it, or zero.
+    They are a window into tensors with columns to spare, and with the rows of turns that left: a step writes one
+    column, a turn that joins or leaves one row. What stands left of a turn's own columns is masked.
     """
 
     keys: Any
@@ -68,7 +70,7 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
         """Append columns to every turn."""
         rows, _, more, _ = key_states.shape
         width = self.get_seq_length() + more
-        self._reserve(key_states, rows, width, more)
+        self._reserve((key_states, value_states), rows, width, more)
         self._end += more
         for room, states in zip(self._room, (key_states, value_states), strict=True):
             room[:rows, :, self._end - more : self._end] = states
@@ -79,10 +81,12 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
         """Put other turns' keys and values, each [1, heads, its tokens, size], below those that run."""
         before = self.keys.shape[0] if self.is_initialized else 0
         width = max(self.get_seq_length(), *(keys.shape[-2] for keys, _ in turns))
-        self._reserve(turns[0][0], before + len(turns), width, 0)
+        self._reserve(turns[0], before + len(turns), width, 0)
         for row, pair in enumerate(turns, start=before):
             for room, states in zip(self._room, pair, strict=True):
-                room[row, :, self._end - states.shape[-2] : self._end] = states[0]
+                begin = self._end - states.shape[-2]
+                room[row, :, :begin] = 0  # a masked column counts nothing, but nothing times infinity is not a number
+                room[row, :, begin : self._end] = states[0]
         self._show(before + len(turns), width)
 
     def keep(self, order: Sequence[int], width: int) -> None:
@@ -94,22 +98,20 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
                     window[target] = window[source]
         self._show(len(order), width)
 
-    def _reserve(self, like: Any, rows: int, width: int, more: int) -> None:
+    def _reserve(self, like: tuple[Any, Any], rows: int, width: int, more: int) -> None:
         """Room for `rows` turns, and for `width` columns of which the last `more` are still to come."""
         if self._room:
             num_rows, _, num_columns, _ = self._room[0].shape
             if rows <= num_rows and self._end + more <= num_columns and width - more <= self._end:
                 return
-        _, heads, _, size = like.shape
-        # Zeros: a masked column counts nothing, but nothing times not-a-number would be not a number.
-        rooms = tuple(like.new_zeros(rows, heads, width + _ROOM, size) for _ in range(2))
+        rooms = tuple(it.new_zeros(rows, it.shape[1], width + _ROOM, it.shape[3]) for it in like)
         end = width - more
         if self.is_initialized:
             before, _, filled, _ = self.keys.shape
             for room, window in zip(rooms, (self.keys, self.values), strict=True):
                 room[:before, :, end - filled : end] = window
         else:
-            self.lazy_initialization(like, like)
+            self.lazy_initialization(*like)
         self._room, self._end = rooms, end
 
     def _show(self, rows: int, width: int) -> None:

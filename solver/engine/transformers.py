@@ -44,6 +44,8 @@ class TransformersEngine:
         self._ended = asyncio.Event()
         self._batch: Any = None
         self._slots = config.max_num_seqs
+        self._failure: EngineError | None = None
+        """Why nothing is decoded any more."""
         self.running = 0
         """Requests in progress now."""
 
@@ -91,6 +93,8 @@ class TransformersEngine:
         check_fits(prompt, self._config.max_model_len)
         turn = Turn(prompt, params, StopChecker(params, self._tokenizer, self._eos))
         with self._wake:
+            if self._failure is not None:
+                raise self._failure
             self._waiting.append(turn)
             self._wake.notify()
         self.running += 1
@@ -146,6 +150,7 @@ class TransformersEngine:
         from solver.engine.batch import Batch, deliver
 
         batch = self._batch = Batch(self._model, self._config.cpu_kv_cache_gib * _GIB)
+        new: list[Turn] = []
         try:
             with torch.inference_mode():
                 while not self._closing:
@@ -159,7 +164,10 @@ class TransformersEngine:
                     batch.step()
         except Exception as error:  # noqa: BLE001  out of memory and the like: every turn must hear of it
             failure = EngineError(f"transformers stopped working: {_first_line(error)}")
-            deliver([(turn, failure) for turn in [*batch.turns, *self._waiting]])
+            with self._wake:  # whoever comes after this is told at once
+                self._failure = failure
+            told = {id(turn): (turn, failure) for turn in [*batch.turns, *new, *self._waiting]}
+            deliver(list(told.values()))
 
 
 def _first_line(error: Exception) -> str:
