@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from bench.report import spread, table, write_report
 from solver.chat.tokenizer import FolderTokenizer
+from solver.config import load_config
 from solver.engine.attention import group_heads
 from solver.engine.batch import Batch, Turn
 from solver.engine.device import has_bfloat16
@@ -26,6 +27,7 @@ from solver.model import convert, embedded_folder
 from solver.types import SamplingParams
 
 _SHARING = 16
+_DTYPE = "bfloat16" if has_bfloat16() else "float32"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -52,21 +54,19 @@ def main(arguments: Sequence[str]) -> None:
             rows.append([slots, name, spread(values, 0), spread(ratios, 2)])
             print(*rows[-1], sep="  ", flush=True)
     header = ("slots", "attention", "tokens a second", "over transformers' own")
-    write_report(
-        "decoding", _EXPLANATION.format(options.threads, options.rounds, options.steps) + table(header, rows), arguments
-    )
+    explanation = _EXPLANATION.format(_DTYPE, options.threads, options.rounds, options.steps)
+    write_report("decoding", explanation + table(header, rows), arguments)
 
 
 _EXPLANATION = """\
-SmolLM2-135M in {} on {{}} threads; sampling as the miniature's preset does; joining turns' prompts counted with the
-steps. Median of {{}} rounds (lowest, highest) of {{}} steps; the ratio is of each round, then the median.
+SmolLM2-135M in {} on {} threads; sampling as the miniature's preset does; joining turns' prompts counted with the
+steps. Median of {} rounds (lowest, highest) of {} steps; the ratio is of each round, then the median.
 
-""".format("bfloat16" if has_bfloat16() else "float32")
+"""
 
 
 def load() -> Any:
-    dtype = torch.bfloat16 if has_bfloat16() else torch.float32
-    return AutoModelForCausalLM.from_pretrained(embedded_folder(), dtype=dtype, local_files_only=True).eval()
+    return AutoModelForCausalLM.from_pretrained(embedded_folder(), dtype=_DTYPE, local_files_only=True).eval()
 
 
 async def tokens_a_second(model: Any, slots: int, num_steps: int, seed: int) -> float:
@@ -84,10 +84,9 @@ async def tokens_a_second(model: Any, slots: int, num_steps: int, seed: int) -> 
 
 def turns(seed: int) -> Iterator[Turn]:
     random, tokenizer = Random(seed), FolderTokenizer(embedded_folder())
+    sampling = load_config("miniature").sampling.model_dump()
     while True:
         prompt = [random.randrange(1000, 40_000) for _ in range(random.randint(60, 140))]
         for _ in range(_SHARING):
-            params = SamplingParams(
-                max_tokens=random.randint(20, 120), temperature=0.7, min_p=0.05, seed=random.getrandbits(30)
-            )
+            params = SamplingParams(max_tokens=random.randint(20, 120), **sampling, seed=random.getrandbits(30))
             yield Turn(prompt, params, StopChecker(params, tokenizer))

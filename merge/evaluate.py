@@ -91,8 +91,7 @@ def check_solver(options: EvaluateOptions, folder: Path | None) -> None:
         SolverError: an unknown preset, engine or setting; an engine that is not installed; no whole checkpoint, or one
             of a family that cannot be told.
     """
-    to_come = folder or Path("a merge's output")
-    preset = preset_meant(options.preset, model=to_come, engine=options.engine)
+    preset = preset_meant(options.preset, names_model=True, engine=options.engine)
     flags: dict[str, Any] = {"attempts.num_attempts": options.attempts, "seed": options.seed}
     if options.engine:
         flags["engine.name"] = options.engine

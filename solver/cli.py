@@ -101,7 +101,7 @@ def solve(
     from solver.run import RunOptions, process_start_time, run
     from solver.summary import summary_lines
 
-    preset = preset_meant(preset, config, model, settings or (), engine)
+    preset = preset_meant(preset, config, model is not None, settings or (), engine)
     if one_by_one and concurrent_problems is not None:
         raise UsageError("--one-by-one and --concurrent-problems: give one of them")
     flags: dict[str, Any] = {
@@ -209,7 +209,7 @@ def config(
     from solver.resolved import known_family, preset_lines, resolved_toml
 
     is_asked_for = resolved or any(it is not None for it in (preset, file, model, settings))
-    preset = preset_meant(preset, file, model, settings or ())
+    preset = preset_meant(preset, file, model is not None, settings or ())
     if is_asked_for:
         flags = {} if model is None else {"engine.model": model}
         chosen = load_config(preset, file, settings or (), flags)
@@ -284,7 +284,7 @@ def doctor(
     from solver import doctor
     from solver.config import load_config, preset_meant, require_model
 
-    preset = preset_meant(preset, config, model, settings or ())
+    preset = preset_meant(preset, config, model is not None, settings or ())
     resolved = load_config(preset, config, settings or (), {} if model is None else {"engine.model": model})
     require_model(resolved, preset or config)
     lines = []

@@ -452,7 +452,7 @@ def preset_comment(name: str) -> str:
 def preset_meant(
     preset: str | None,
     config: Path | None = None,
-    model: Path | None = None,
+    names_model: bool = False,
     settings: Sequence[str] = (),
     engine: str | None = None,
 ) -> str | None:
@@ -466,7 +466,7 @@ def preset_meant(
         return preset
     if engine == "scripted":
         return "scripted"  # the miniature's limits count tokens of a real tokenizer
-    names_model = model is not None or any(it.partition("=")[0].strip() == "engine.model" for it in settings)
+    names_model = names_model or any(it.partition("=")[0].strip() == "engine.model" for it in settings)
     return "auto" if names_model else None  # the miniature's limits would cut a real model short
 
 

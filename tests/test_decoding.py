@@ -61,6 +61,8 @@ def test_every_running_turn_finds_its_own_keys_and_values_whoever_joined_and_lef
         for row, turn in enumerate(turns):
             assert layer.keys[row, 0, -len(turn) :, 0].tolist() == turn
             assert layer.values[row, 0, -len(turn) :, 0].tolist() == [-key for key in turn]
+            assert not layer.keys[row, 0, : -len(turn)].any()
+            assert not layer.values[row, 0, : -len(turn)].any()
 
 
 @given(st.lists(st.booleans(), max_size=40))

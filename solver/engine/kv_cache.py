@@ -58,7 +58,8 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values [turns, heads, columns, size] of running turns that all end at the last column.
 
     They are a window into tensors with columns to spare, and with the rows of turns that left: a step writes one
-    column, a turn that joins or leaves one row. What stands left of a turn's own columns is masked.
+    column, a turn that joins or leaves one row. Left of a turn's own columns stand zeros: they are masked and count
+    nothing, but nothing times infinity would not be a number.
     """
 
     keys: Any
@@ -85,7 +86,7 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
         for row, pair in enumerate(turns, start=before):
             for room, states in zip(self._room, pair, strict=True):
                 begin = self._end - states.shape[-2]
-                room[row, :, :begin] = 0  # a masked column counts nothing, but nothing times infinity is not a number
+                room[row, :, :begin] = 0
                 room[row, :, begin : self._end] = states[0]
         self._show(before + len(turns), width)
 
@@ -94,8 +95,8 @@ class RunningLayer(DynamicLayer):  # type: ignore[misc]
         the last `width`."""
         for target, source in enumerate(order):
             if source != target:
-                for window in (self.keys, self.values):
-                    window[target] = window[source]
+                for room in self._room:
+                    room[target, :, : self._end] = room[source, :, : self._end]
         self._show(len(order), width)
 
     def _reserve(self, like: tuple[Any, Any], rows: int, width: int, more: int) -> None:

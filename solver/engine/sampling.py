@@ -66,8 +66,8 @@ def _draw(logits: Any, rows: Sequence[Row]) -> Any:
 def _look_up(probabilities: Any, numbers: Any) -> Any:
     """For each row the token whose share of the total begins at or below its number and ends above it.
 
-    A fraction of torch.multinomial's work. The cumulative distribution is made of blocks first, then within the block
-    that is hit: of the whole vocabulary, in float64, it would cost more than the model's layers do.
+    Less work than torch.multinomial, and than a cumulative distribution of the whole vocabulary: it is made of blocks
+    first, then within the block that is hit.
     """
     blocks = pad(probabilities, (0, -probabilities.shape[-1] % _BLOCK)).unflatten(-1, (-1, _BLOCK))
     ends = blocks.sum(dim=-1, dtype=torch.float64).cumsum(dim=-1)

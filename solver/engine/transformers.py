@@ -166,8 +166,7 @@ class TransformersEngine:
             failure = EngineError(f"transformers stopped working: {_first_line(error)}")
             with self._wake:  # whoever comes after this is told at once
                 self._failure = failure
-            told = {id(turn): (turn, failure) for turn in [*batch.turns, *new, *self._waiting]}
-            deliver(list(told.values()))
+            deliver([(turn, failure) for turn in dict.fromkeys([*batch.turns, *new, *self._waiting])])
 
 
 def _first_line(error: Exception) -> str:
