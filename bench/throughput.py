@@ -31,7 +31,7 @@ from typing import Any
 
 import psutil
 
-from bench.report import table, write_report
+from bench.report import spread, table, write_report
 from bench.setting import Running, code_result, fixed_length, running, solve_once
 
 Speeds = dict[str, list[tuple[float, float]]]
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str]) -> None:
         for run, speeds in zip(runs, _in_own_process(name, given.runs, given.rounds), strict=True):
             ratios += [(name, *run, per, *(_ratio(speeds, *pair, n) for pair in RATIOS)) for n, per in enumerate(PER)]
             for side, values in speeds.items():
-                rows.append((name, *run, side, *(_spread([value[n] for value in values]) for n in range(len(PER)))))
+                rows.append((name, *run, side, *(spread([value[n] for value in values], 1) for n in range(len(PER)))))
     head = ("engine", "attempts", "tokens an attempt, one call in them")
     body = f"""One problem, the miniature preset's sampling; median of {given.rounds} rounds (lowest, highest).
 
@@ -186,7 +186,3 @@ def _in_own_process(name: str, runs: str, rounds: int) -> list[Speeds]:
 def _ratio(speeds: Speeds, side: str, bare: str, which: int) -> str:
     pairs = [mine[which] / other[which] for mine, other in zip(speeds[side], speeds[bare], strict=True)]
     return f"**{statistics.median(pairs):.3f}** ({min(pairs):.2f}, {max(pairs):.2f})"
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.1f} ({min(values):.1f}, {max(values):.1f})"
